@@ -1,1 +1,21 @@
-//! x
+//! Turns a trained image-text checkpoint into one ONNX file that boards execute in place.
+//!
+//! [`checkpoint`] reads bytes into tensors, [`layout`] knows what they mean and offers them as a [`source::Source`]; [`schedule`] turns a
+//! compression rate into tokens merged per block; [`graph`] folds and packs a source into an ONNX model; [`reference`](mod@reference)
+//! computes the source's own embeddings, and [`verify`] holds the written file against them. [`labels`] and [`templates`] read what a
+//! label bank is made of.
+
+#![forbid(unsafe_code)]
+
+pub mod checkpoint;
+pub mod error;
+pub mod graph;
+pub mod labels;
+pub mod layout;
+pub mod reference;
+pub mod schedule;
+pub mod source;
+pub mod templates;
+pub mod verify;
+
+pub use error::Error;

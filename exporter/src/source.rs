@@ -1,0 +1,210 @@
+//! The model as the graph and the reference see it: a configuration and named, unfolded tensors.
+//!
+//! Whatever names and types a checkpoint uses, [`Source`] offers its tensors in f32, in PyTorch's orientation, under these names
+//! (`tower` is `vision` or `text`, `i` counts blocks from 0):
+//!
+//! | name | shape |
+//! |---|---|
+//! | `vision.patch.weight`, `vision.patch.bias` (optional) | `[D, 3, P, P]`, `[D]` |
+//! | `vision.class` | `[D]` |
+//! | `vision.position` | `[1 + N, D]`, `N` patches in raster order of [`VisionConfig::image_size`] |
+//! | `vision.pre_norm.{weight,bias}`, `vision.post_norm.{weight,bias}` | `[D]` |
+//! | `{tower}.blocks.{i}.norm1.{weight,bias}`, `.norm2.{weight,bias}` | `[D]` |
+//! | `{tower}.blocks.{i}.{q,k,v,out}.{weight,bias}` | `[D, D]`, `[D]` |
+//! | `{tower}.blocks.{i}.fc1.{weight,bias}` | `[M, D]`, `[M]` |
+//! | `{tower}.blocks.{i}.fc2.{weight,bias}` | `[D, M]`, `[D]` |
+//! | `{tower}.projection.weight` | `[E, D]` |
+//! | `text.token.weight`, `text.position` | `[V, D]`, `[S, D]` |
+//! | `text.final_norm.{weight,bias}` | `[D]` |
+//! | `logit_scale` (optional) | `[]`, its logarithm |
+
+use std::fmt;
+
+pub use edgelip_runtime::image::Preprocess as PreprocessConfig;
+
+use crate::error::Error;
+
+/// A dense f32 tensor in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// The length of each axis; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// The values: as many as the product of `shape`.
+    pub data: Vec<f32>,
+}
+
+/// A checkpoint whose tensors are known by the canonical names of this module.
+pub trait Source {
+    /// What the model is. Every tensor's shape agrees with it.
+    fn model(&self) -> &ModelConfig;
+
+    /// The tensor with a canonical name, read when asked for.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] if there is none, [`Error::Io`] if the file can't be read.
+    fn tensor(&self, name: &str) -> Result<Tensor, Error>;
+
+    /// Whether [`Source::tensor`] knows the name.
+    fn has(&self, name: &str) -> bool;
+}
+
+/// What a checkpoint is, whatever its layout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelConfig {
+    /// The kind of model, as the file's metadata names it: `clip`.
+    pub family: String,
+    /// Length of an embedding, the same for both towers.
+    pub embedding: usize,
+    /// The image tower, if the checkpoint has one.
+    pub vision: Option<VisionConfig>,
+    /// The text tower, if the checkpoint has one.
+    pub text: Option<TextConfig>,
+    /// What pixels go through before the image tower; there if `vision` is.
+    pub preprocess: Option<PreprocessConfig>,
+    /// Factor of the cosines in a logit, already exponentiated (CLIP learns its logarithm).
+    pub logit_scale: f32,
+    /// Added to each logit; 0 for CLIP.
+    pub logit_bias: f32,
+    /// Where the weights come from.
+    pub provenance: Provenance,
+}
+
+impl ModelConfig {
+    /// The image tower.
+    ///
+    /// # Errors
+    /// [`Error::NoTower`] if the checkpoint has only a text tower.
+    pub fn vision(&self) -> Result<&VisionConfig, Error> {
+        self.vision.as_ref().ok_or(Error::NoTower("an image"))
+    }
+
+    /// The text tower.
+    ///
+    /// # Errors
+    /// [`Error::NoTower`] if the checkpoint has only an image tower.
+    pub fn text(&self) -> Result<&TextConfig, Error> {
+        self.text.as_ref().ok_or(Error::NoTower("a text"))
+    }
+
+    /// What pixels go through before the image tower.
+    ///
+    /// # Errors
+    /// [`Error::NoTower`] if the checkpoint has only a text tower.
+    pub fn preprocess(&self) -> Result<&PreprocessConfig, Error> {
+        self.preprocess.as_ref().ok_or(Error::NoTower("an image"))
+    }
+}
+
+/// The image tower of a CLIP-like model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VisionConfig {
+    /// Height and width of the input in pixels, multiples of `patch`.
+    pub image_size: [usize; 2],
+    /// Side of a square patch in pixels.
+    pub patch: usize,
+    /// Width of a token.
+    pub width: usize,
+    /// Attention heads; they divide `width`.
+    pub heads: usize,
+    /// Transformer blocks.
+    pub blocks: usize,
+    /// Width of the hidden layer of the MLPs.
+    pub mlp: usize,
+    /// Activation of the MLPs.
+    pub activation: Activation,
+    /// Added to the variance in LayerNorms.
+    pub norm_eps: f32,
+}
+
+impl VisionConfig {
+    /// Patches along the height and along the width.
+    pub fn grid(&self) -> [usize; 2] {
+        self.image_size.map(|side| side / self.patch)
+    }
+
+    /// Tokens before any merging: the patches and the class token.
+    pub fn tokens(&self) -> usize {
+        let [rows, columns] = self.grid();
+        1 + rows * columns
+    }
+}
+
+/// The text tower of a CLIP-like model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextConfig {
+    /// Longest sequence in tokens, start and end token included.
+    pub context: usize,
+    /// Number of token ids.
+    pub vocabulary: usize,
+    /// Width of a token.
+    pub width: usize,
+    /// Attention heads; they divide `width`.
+    pub heads: usize,
+    /// Transformer blocks.
+    pub blocks: usize,
+    /// Width of the hidden layer of the MLPs.
+    pub mlp: usize,
+    /// Activation of the MLPs.
+    pub activation: Activation,
+    /// Added to the variance in LayerNorms.
+    pub norm_eps: f32,
+    /// Id of the token that ends a text.
+    pub eot: u32,
+    /// Which row is the text's.
+    pub pooling: TextPooling,
+}
+
+/// Activation of an MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x Φ(x)`, by the error function.
+    Gelu,
+    /// `x · sigmoid(1.702 x)`.
+    QuickGelu,
+}
+
+impl Activation {
+    /// The name in configurations and in the file's metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            Activation::Gelu => "gelu",
+            Activation::QuickGelu => "quick_gelu",
+        }
+    }
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Which row of the text tower's output is the text's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextPooling {
+    /// The first token equal to [`TextConfig::eot`].
+    EotFirst,
+    /// The token with the largest id.
+    EotArgmax,
+}
+
+impl TextPooling {
+    /// The name in the file's metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            TextPooling::EotFirst => "eot_first",
+            TextPooling::EotArgmax => "eot_argmax",
+        }
+    }
+}
+
+/// Where weights come from; goes into the file's metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Name of the checkpoint.
+    pub source: Option<String>,
+    /// SHA-256 of the weight files, in hexadecimal.
+    pub sha256: Option<String>,
+    /// Licence of the weights.
+    pub licence: Option<String>,
+}
