@@ -1,1 +1,43 @@
-//! x
+//! Zero-shot image labelling that executes an edgelip model file where it lies: no `std`, no allocation, no `unsafe`.
+//!
+//! Data flows one way: the file ([`onnx`]) gives a [`plan`] and borrowed weights, the towers ([`Vision`], [`Text`])
+//! run operators on them, and the operators call the kernels of `edgelip-kernels`.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), edgelip_runtime::Error> {
+//! use edgelip_runtime::{Kernels, Single, Vision, classify};
+//! # let bytes: &[u8] = &[]; let pixels: &[u8] = &[];
+//! let vision = Vision::open(bytes, Kernels::generic())?;
+//! # let mut buffer = [0.0; 1 << 20]; let scratch = &mut buffer[..];
+//! let mut embedding = [0.0; 512];
+//! vision.embed(pixels, scratch, &Single, &mut embedding)?;
+//! if let Some(labels) = vision.labels() {
+//!     let mut scores = [0.0; 1000];
+//!     let scores = &mut scores[..labels.len()];
+//!     classify::logits(vision.kernels(), &embedding, &labels, vision.logit_scale(), vision.logit_bias(), scores)?;
+//!     classify::softmax(scores);
+//! }
+//! # Ok(()) }
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod classify;
+mod error;
+pub mod image;
+mod labels;
+mod model;
+pub mod onnx;
+mod ops;
+pub mod plan;
+mod scratch;
+mod text;
+mod transformer;
+mod vision;
+
+pub use edgelip_kernels::{Kernels, Parallel, Single};
+pub use error::{Error, Problem};
+pub use labels::Labels;
+pub use model::{Precision, Score};
+pub use text::Text;
+pub use vision::Vision;
