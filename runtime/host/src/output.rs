@@ -1,0 +1,123 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::Error;
+
+/// A file under another name until [`Output::commit`] gives it its own; dropped before that, nothing is left behind.
+#[derive(Debug)]
+pub struct Output {
+    path: PathBuf,
+    writer: BufWriter<NamedTempFile>,
+}
+
+impl Output {
+    /// Starts a file beside its final place.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it exists and is not to be replaced, [`Error::Io`] if the folder can't be written to.
+    pub fn create(path: impl AsRef<Path>, replace: bool) -> Result<Self, Error> {
+        let path = path.as_ref().to_path_buf();
+        Self::check(&path, replace)?;
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let file = tempfile::Builder::new().prefix(".edgelip-").tempfile_in(folder).map_err(Error::io(&path))?;
+        Ok(Output { path, writer: BufWriter::with_capacity(1 << 16, file) })
+    }
+
+    /// Whether [`Output::create`] would refuse the path, to know before long work.
+    ///
+    /// # Errors
+    /// As [`Output::create`].
+    pub fn check(path: impl AsRef<Path>, replace: bool) -> Result<(), Error> {
+        let path = path.as_ref();
+        match fs::metadata(path) {
+            Ok(kind) if kind.is_dir() => Err(Error::malformed(path, "is a directory")),
+            Ok(_) if !replace => Err(Error::malformed(path, "exists already; give --force to replace it")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves the finished file to its place, over any older one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn commit(self) -> Result<(), Error> {
+        let path = self.path;
+        let file = self.writer.into_inner().map_err(|error| Error::io(&path)(error.into_error()))?;
+        readable(file.as_file()).map_err(Error::io(&path))?;
+        file.persist(&path).map_err(|error| Error::io(&path)(error.error))?;
+        Ok(())
+    }
+
+    /// The final place, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Temporary files are private; a result is for everyone whom the user's mask lets read it.
+#[cfg(unix)]
+fn readable(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mask = fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+            u32::from_str_radix(line.trim(), 8).ok()
+        })
+        .unwrap_or(0o022);
+    file.set_permissions(fs::Permissions::from_mode(0o666 & !mask))
+}
+
+#[cfg(not(unix))]
+fn readable(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn appears_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.npy");
+        let mut output = Output::create(&path, false).unwrap();
+        output.write_all(b"half").unwrap();
+        drop(output);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+        let mut output = Output::create(&path, false).unwrap();
+        output.write_all(b"whole").unwrap();
+        output.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+
+        assert!(Output::create(&path, false).unwrap_err().to_string().contains("--force"));
+        let mut output = Output::create(&path, true).unwrap();
+        output.write_all(b"new").unwrap();
+        output.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error() {
+        assert!(Output::create("/no/such/folder/out.npy", false).is_err());
+    }
+}
