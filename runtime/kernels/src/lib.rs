@@ -1,1 +1,50 @@
-//! x
+//! The arithmetic of edgelip, and the only crate of it with `unsafe` code.
+//!
+//! A [`Kernels`] value is a choice of instruction set that this CPU is known to have; its methods are the operators that
+//! the encoders are made of. Each has a plain twin in `generic/`, written to be read, that the tests hold the others to.
+//!
+//! Nothing here allocates. Matrices are borrowed as [`Rows`], weights as [`Panels`] in the model file's own order, work
+//! space as a slice whose length a `const fn` tells, and threads through [`Parallel`]. The bits of a result depend on the
+//! instruction set but never on the number of threads.
+
+#![no_std]
+
+#[cfg(feature = "std")]
+extern crate std;
+
+#[cfg(target_endian = "big")]
+compile_error!("model files are little endian and are used in place");
+
+mod attention;
+pub mod cast;
+mod generic;
+mod kernels;
+mod layer;
+mod linear;
+pub mod math;
+mod norm;
+mod parallel;
+#[cfg(feature = "std")]
+mod pool;
+mod rows;
+mod shape;
+mod table;
+mod vector;
+
+pub use attention::{Attention, attention_scratch};
+pub use kernels::Kernels;
+pub use layer::{Activation, Linear, Panels, pack_panels};
+pub use linear::linear_scratch;
+pub use parallel::{Parallel, Single};
+#[cfg(feature = "std")]
+pub use pool::Pool;
+pub use rows::{Rows, RowsMut};
+pub use shape::Shape;
+
+/// Outputs in a panel of weights, and the unit that widths of activations are padded to.
+pub const LANES: usize = 16;
+
+/// `n` rounded up to a multiple of [`LANES`].
+pub const fn padded(n: usize) -> usize {
+    n.next_multiple_of(LANES)
+}

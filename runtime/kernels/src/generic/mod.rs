@@ -1,0 +1,21 @@
+//! The plain twins: what every kernel computes, in the fewest words.
+
+mod attention;
+mod linear;
+mod vector;
+
+use crate::table::Table;
+
+pub(crate) static TABLE: Table = Table {
+    name: "generic",
+    panels: 1,
+    linear: linear::block,
+    quantise: linear::quantise,
+    head: attention::head,
+    layer_norm: vector::layer_norm,
+    layer_norm_affine: vector::layer_norm_affine,
+    softmax: vector::softmax,
+    dot: vector::dot,
+    scaled_add: vector::scaled_add,
+    scaled: vector::scaled,
+};

@@ -1,0 +1,133 @@
+use crate::parallel::{Tasks, complete};
+use crate::rows::Output;
+use crate::table::{Block, Quantised, Table};
+use crate::{Activation, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, Shape, padded};
+
+/// Multiply-adds below which waking threads costs more than it gains.
+const WORTH_SHARING: usize = 1 << 17;
+
+/// Rows that a task has at least, if a layer's rows are divided at all.
+const ROWS_OF_A_TASK: usize = 32;
+
+/// `f32`s of scratch that [`Kernels::linear`] needs for an integer layer; other layers need none.
+pub const fn linear_scratch(rows: usize, inputs: usize) -> usize {
+    rows * quantised_stride(inputs) / size_of::<f32>() + padded(rows)
+}
+
+/// Bytes from one quantised row to the next: whole vectors, as the kernels read them.
+const fn quantised_stride(inputs: usize) -> usize {
+    inputs.next_multiple_of(64)
+}
+
+impl Kernels {
+    /// `y = act(x Wᵀ + b)`, or `y += act(x Wᵀ + b)` with `accumulate`.
+    ///
+    /// Reads the first `inputs` columns of `x [rows, inputs..]` and writes the first `outputs` columns of
+    /// `y [rows, outputs..]`. Integer layers need [`linear_scratch`] elements of scratch.
+    #[allow(clippy::too_many_arguments)]
+    pub fn linear(
+        &self,
+        x: Rows<'_>,
+        layer: &Linear<'_>,
+        activation: Activation,
+        accumulate: bool,
+        y: RowsMut<'_>,
+        scratch: &mut [f32],
+        parallel: &dyn Parallel,
+    ) -> Result<(), Shape> {
+        layer.check()?;
+        Shape::require(x.rows() == y.rows(), "a linear layer's input and output differ in rows")?;
+        Shape::require(layer.inputs <= x.columns(), "a linear layer has more inputs than its operand has columns")?;
+        Shape::require(layer.outputs <= y.columns(), "a linear layer has more outputs than its result has columns")?;
+        if x.rows() == 0 || layer.outputs == 0 {
+            return Ok(());
+        }
+        let quantised = match layer.panels {
+            Panels::I8 { .. } => quantise(self.table(), x, layer.inputs, scratch, parallel)?,
+            _ => Quantised::default(),
+        };
+        let job = Job { table: self.table(), x, quantised, layer, activation, accumulate, y: &y.share() };
+        job.run(parallel);
+        Ok(())
+    }
+}
+
+struct Job<'a> {
+    table: &'static Table,
+    x: Rows<'a>,
+    quantised: Quantised<'a>,
+    layer: &'a Linear<'a>,
+    activation: Activation,
+    accumulate: bool,
+    y: &'a Output<'a>,
+}
+
+impl Job<'_> {
+    /// Divides the panels, and the rows too if the panels are too few for the workers.
+    fn run(&self, parallel: &dyn Parallel) {
+        let rows = self.x.rows();
+        let panels = self.layer.outputs / LANES;
+        let groups = panels.div_ceil(self.table.panels);
+        let workers = parallel.workers().max(1);
+        let wanted = (4 * workers).div_ceil(groups);
+        let bands = if workers == 1 { 1 } else { wanted.min(rows.div_ceil(ROWS_OF_A_TASK)) };
+        let tasks = Tasks::new(groups * bands);
+        let body = || {
+            while let Some(task) = tasks.claim() {
+                let (group, band) = (task / bands, task % bands);
+                let first = group * self.table.panels;
+                let block = Block {
+                    x: self.x,
+                    quantised: self.quantised,
+                    layer: self.layer,
+                    activation: self.activation,
+                    accumulate: self.accumulate,
+                    rows: rows * band / bands..rows * (band + 1) / bands,
+                    panels: first..panels.min(first + self.table.panels),
+                    y: self.y,
+                };
+                // SAFETY: a `Kernels` proves the instructions, `linear` checked the shapes, and the block is this task's alone.
+                unsafe { (self.table.linear)(&block) }
+            }
+        };
+        if rows * self.layer.inputs * self.layer.outputs < WORTH_SHARING {
+            body();
+        } else {
+            complete(parallel, &body);
+        }
+    }
+}
+
+/// Quantises the first `inputs` columns of each row into scratch.
+fn quantise<'a>(
+    table: &'static Table,
+    x: Rows<'_>,
+    inputs: usize,
+    scratch: &'a mut [f32],
+    parallel: &dyn Parallel,
+) -> Result<Quantised<'a>, Shape> {
+    let stride = quantised_stride(inputs);
+    let (rows, words) = (x.rows(), stride / size_of::<f32>());
+    Shape::require(scratch.len() >= linear_scratch(rows, inputs), "too little scratch for an integer layer")?;
+    let (bytes, scales) = scratch.split_at_mut(rows * words);
+    let scales = &mut scales[..rows];
+    {
+        let bytes = RowsMut::new(bytes, rows, words)?.share();
+        let all_scales = RowsMut::new(scales, 1, padded(rows))?.share();
+        let tasks = Tasks::new(rows);
+        let body = || {
+            while let Some(row) = tasks.claim() {
+                // SAFETY: a row of bytes and its scale are this task's alone.
+                let (bytes, scale) = unsafe { (bytes.segment(row, 0..words), all_scales.segment(0, row..row + 1)) };
+                // SAFETY: a `Kernels` proves the instructions.
+                scale[0] = unsafe { (table.quantise)(&x.row(row)[..inputs], crate::cast::bytes_mut(bytes)) };
+            }
+        };
+        if rows * inputs < WORTH_SHARING / 8 {
+            body();
+        } else {
+            complete(parallel, &body);
+        }
+    }
+    Ok(Quantised { bytes: crate::cast::bytes(bytes), stride, scales })
+}

@@ -1,0 +1,140 @@
+use core::marker::PhantomData;
+use core::ops::Range;
+
+use crate::{LANES, Shape};
+
+/// A matrix `[rows, stride]` of activations. The stride is a multiple of [`LANES`].
+///
+/// The last row may be shorter than the stride, so that every other row of a matrix is a `Rows` too (twice the stride).
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    data: &'a [f32],
+    rows: usize,
+    stride: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// The first `rows` rows of `data`. Fails if the stride is no multiple of [`LANES`] or `data` ends before the last row begins.
+    pub fn new(data: &'a [f32], rows: usize, stride: usize) -> Result<Self, Shape> {
+        let data = &data[..checked_len(data.len(), rows, stride)?];
+        Ok(Rows { data, rows, stride })
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Distance between the starts of neighbouring rows, in elements.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Columns that every row has: the stride, or what is there of the last row.
+    pub fn columns(&self) -> usize {
+        columns(self.data.len(), self.rows, self.stride)
+    }
+
+    /// One row, `columns` wide. Panics if there is no such row.
+    pub fn row(&self, row: usize) -> &'a [f32] {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        &self.data[row * self.stride..][..self.columns()]
+    }
+
+    /// All elements, the gaps between rows included.
+    pub fn data(&self) -> &'a [f32] {
+        self.data
+    }
+}
+
+/// A matrix `[rows, stride]` to write to. The stride is a multiple of [`LANES`].
+#[derive(Debug)]
+pub struct RowsMut<'a> {
+    data: &'a mut [f32],
+    rows: usize,
+    stride: usize,
+}
+
+impl<'a> RowsMut<'a> {
+    /// The first `rows` rows of `data`. Fails if the stride is no multiple of [`LANES`] or `data` ends before the last row begins.
+    pub fn new(data: &'a mut [f32], rows: usize, stride: usize) -> Result<Self, Shape> {
+        let len = checked_len(data.len(), rows, stride)?;
+        Ok(RowsMut { data: &mut data[..len], rows, stride })
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Distance between the starts of neighbouring rows, in elements.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Columns that every row has: the stride, or what is there of the last row.
+    pub fn columns(&self) -> usize {
+        columns(self.data.len(), self.rows, self.stride)
+    }
+
+    /// One row, `columns` wide. Panics if there is no such row.
+    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        let columns = self.columns();
+        &mut self.data[row * self.stride..][..columns]
+    }
+
+    /// The same rows for a shorter time.
+    pub fn reborrow(&mut self) -> RowsMut<'_> {
+        RowsMut { data: self.data, rows: self.rows, stride: self.stride }
+    }
+
+    /// The same rows, to read.
+    pub fn as_rows(&self) -> Rows<'_> {
+        Rows { data: self.data, rows: self.rows, stride: self.stride }
+    }
+
+    /// The same rows, for several threads to write disjoint parts of.
+    pub(crate) fn share(self) -> Output<'a> {
+        let columns = self.columns();
+        Output { data: self.data.as_mut_ptr(), rows: self.rows, stride: self.stride, columns, life: PhantomData }
+    }
+}
+
+fn checked_len(available: usize, rows: usize, stride: usize) -> Result<usize, Shape> {
+    Shape::require(stride.is_multiple_of(LANES), "the stride of a matrix is no multiple of 16")?;
+    let Some(last) = rows.checked_sub(1) else { return Ok(0) };
+    let start = last.checked_mul(stride).ok_or(Shape("a matrix is larger than memory"))?;
+    Shape::require(start <= available, "a matrix has fewer rows than it should")?;
+    Ok(available.min(start.saturating_add(stride)))
+}
+
+fn columns(len: usize, rows: usize, stride: usize) -> usize {
+    if rows == 0 { stride } else { len - (rows - 1) * stride }
+}
+
+/// Rows that several threads write to, each to segments of its own.
+pub(crate) struct Output<'a> {
+    data: *mut f32,
+    rows: usize,
+    stride: usize,
+    columns: usize,
+    life: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: it stands for a `&mut [f32]`, which is `Send`; access through shared references is the business of `segment`.
+unsafe impl Sync for Output<'_> {}
+
+impl Output<'_> {
+    /// Columns `range` of a row. Panics if they are not there.
+    ///
+    /// # Safety
+    /// No other segment that overlaps this one may be alive.
+    #[allow(clippy::mut_from_ref)]
+    #[inline]
+    pub unsafe fn segment(&self, row: usize, range: Range<usize>) -> &mut [f32] {
+        assert!(row < self.rows && range.start <= range.end && range.end <= self.columns);
+        // SAFETY: the segment lies within the rows by the check; that it is the only one is the caller's promise.
+        unsafe { core::slice::from_raw_parts_mut(self.data.add(row * self.stride + range.start), range.len()) }
+    }
+}

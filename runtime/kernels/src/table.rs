@@ -1,0 +1,75 @@
+use core::ops::Range;
+
+use crate::rows::Output;
+use crate::{Activation, Linear, Rows};
+
+/// The kernels of one instruction set.
+///
+/// Every function may be called only on a CPU that has the instruction set; operands have been checked by the caller.
+pub(crate) struct Table {
+    pub name: &'static str,
+    /// Panels that one pass over the rows works on.
+    pub panels: usize,
+    /// Computes a block of a layer's outputs.
+    pub linear: unsafe fn(&Block),
+    /// Writes a row as bytes for the integer `linear`, zero bytes up to the end; returns the row's scale.
+    pub quantise: unsafe fn(row: &[f32], bytes: &mut [u8]) -> f32,
+    /// Computes one head of an attention.
+    pub head: unsafe fn(&Head, scratch: &mut [f32]),
+    /// `y = (x - mean) / sqrt(var + eps)`, `y` as long as `x`.
+    pub layer_norm: unsafe fn(x: &[f32], eps: f32, y: &mut [f32]),
+    /// `x = (x - mean) / sqrt(var + eps) * gain + bias`, all of one length.
+    pub layer_norm_affine: unsafe fn(x: &mut [f32], eps: f32, gain: &[f32], bias: &[f32]),
+    pub softmax: unsafe fn(row: &mut [f32]),
+    /// Both of one length.
+    pub dot: unsafe fn(a: &[f32], b: &[f32]) -> f32,
+    /// `y += a x`, both of one length.
+    pub scaled_add: unsafe fn(y: &mut [f32], a: f32, x: &[f32]),
+    /// `y = a x`, both of one length.
+    pub scaled: unsafe fn(y: &mut [f32], a: f32, x: &[f32]),
+}
+
+/// Some panels of a layer for some of its rows.
+pub(crate) struct Block<'a> {
+    pub x: Rows<'a>,
+    /// `x` in integers, empty unless the weights are.
+    pub quantised: Quantised<'a>,
+    pub layer: &'a Linear<'a>,
+    pub activation: Activation,
+    pub accumulate: bool,
+    pub rows: Range<usize>,
+    pub panels: Range<usize>,
+    /// Nobody else writes these rows and panels.
+    pub y: &'a Output<'a>,
+}
+
+/// Rows of 8-bit activations.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Quantised<'a> {
+    /// `[rows, stride]`
+    pub bytes: &'a [u8],
+    pub stride: usize,
+    /// `[rows]`
+    pub scales: &'a [f32],
+}
+
+/// One head of an attention.
+pub(crate) struct Head<'a> {
+    pub q: Rows<'a>,
+    pub k: Rows<'a>,
+    pub v: Rows<'a>,
+    /// First columns of the head in `q`, `k`, `v` and `y`.
+    pub columns: [usize; 4],
+    pub dim: usize,
+    pub log_sizes: Option<&'a [f32]>,
+    pub causal_from: Option<usize>,
+    /// Nobody else writes this head's columns.
+    pub y: &'a Output<'a>,
+}
+
+impl Head<'_> {
+    /// Number of keys that a query sees.
+    pub fn visible(&self, query: usize) -> usize {
+        self.causal_from.map_or(self.k.rows(), |first| (first + query + 1).min(self.k.rows()))
+    }
+}

@@ -1,0 +1,46 @@
+use crate::{Kernels, math};
+
+/// A norm below this counts as this, so that nothing is divided by zero.
+const SMALLEST_NORM: f32 = 1e-12;
+
+/// Operations on vectors. Where two lengths differ, the shorter one counts.
+impl Kernels {
+    /// Dot product, summed in an order that depends on the length alone.
+    pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
+        let len = a.len().min(b.len());
+        // SAFETY: a `Kernels` proves the instructions; both are of one length.
+        unsafe { (self.table().dot)(&a[..len], &b[..len]) }
+    }
+
+    /// `y += a x`
+    pub fn scaled_add(&self, y: &mut [f32], a: f32, x: &[f32]) {
+        let len = y.len().min(x.len());
+        // SAFETY: a `Kernels` proves the instructions; both are of one length.
+        unsafe { (self.table().scaled_add)(&mut y[..len], a, &x[..len]) }
+    }
+
+    /// `y = a x`
+    pub fn scaled(&self, y: &mut [f32], a: f32, x: &[f32]) {
+        let len = y.len().min(x.len());
+        // SAFETY: a `Kernels` proves the instructions; both are of one length.
+        unsafe { (self.table().scaled)(&mut y[..len], a, &x[..len]) }
+    }
+
+    /// Euclidean norm.
+    pub fn norm(&self, x: &[f32]) -> f32 {
+        math::sqrt(self.dot(x, x))
+    }
+
+    /// `y = x / max(‖x‖, 1e-12)`; returns `‖x‖`.
+    pub fn normalize(&self, x: &[f32], y: &mut [f32]) -> f32 {
+        let norm = self.norm(x);
+        self.scaled(y, 1.0 / norm.max(SMALLEST_NORM), x);
+        norm
+    }
+
+    /// `row = exp(row - max) / Σ exp(row - max)`
+    pub fn softmax(&self, row: &mut [f32]) {
+        // SAFETY: a `Kernels` proves the instructions.
+        unsafe { (self.table().softmax)(row) }
+    }
+}
