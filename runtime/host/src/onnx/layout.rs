@@ -34,6 +34,10 @@ pub(super) struct Slot {
 impl Layout {
     /// Lays out a file whose fields before the graph take `head_len` bytes, and the graph's fields before the initializers `graph_head_len`.
     pub fn new(initializers: &[Initializer<'_>], head_len: u64, graph_head_len: u64) -> Result<Self, Error> {
+        let payloads = initializers.iter().fold(0u64, |sum, initializer| sum.saturating_add(initializer.byte_len()));
+        if payloads >= LIMIT {
+            return Err(Error::TooLarge(payloads));
+        }
         // The graph's length prefix moves all payloads and so changes their padding, on which the graph's length depends: try its lengths.
         let mut too_large = 0;
         for prefix_len in 1..=5 {
@@ -41,9 +45,9 @@ impl Layout {
             let mut at = graph_start + graph_head_len;
             let slots: Vec<Slot> = initializers.iter().map(|initializer| Slot::place(initializer, &mut at)).collect();
             let unfilled = at - graph_start;
-            // Just below a power of 128 no length may fit its own prefix. Then the graph is made longer.
-            let deficit = if prefix_len == 1 { 0 } else { (1 << (7 * (prefix_len - 1))) - unfilled.min(1 << (7 * (prefix_len - 1))) };
-            let filler = (deficit > 0).then(|| deficit.saturating_sub(2).min(127));
+            // Just below a power of 128 no length may fit its own prefix. Then the graph is made a little longer.
+            let shortest = if prefix_len == 1 { 0 } else { 1 << (7 * (prefix_len - 1)) };
+            let filler = (unfilled < shortest).then(|| (shortest - unfilled).saturating_sub(2));
             let graph_len = unfilled + filler.map_or(0, |length| 2 + length);
             let file_len = graph_start + graph_len;
             if varint_len(graph_len) == prefix_len && file_len < LIMIT {
@@ -64,14 +68,14 @@ impl Slot {
         // A longer padding may lengthen the tensor's own prefix and skip an offset; one of the next 64 lengths hits it.
         let mut slot = Slot { tensor_len: 0, padding: 0 };
         for padding in 0..2 * ALIGNMENT - 1 {
-            let tensor_len = (fixed + padding).saturating_add(payload);
-            let end = (*at + 1 + varint_len(tensor_len)).saturating_add(tensor_len);
+            let tensor_len = fixed + padding + payload;
+            let end = *at + 1 + varint_len(tensor_len) + tensor_len;
             slot = Slot { tensor_len, padding };
             if (end - payload).is_multiple_of(alignment) {
                 break;
             }
         }
-        *at = (*at + 1 + varint_len(slot.tensor_len)).saturating_add(slot.tensor_len);
+        *at += 1 + varint_len(slot.tensor_len) + slot.tensor_len;
         slot
     }
 

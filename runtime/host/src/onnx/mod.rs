@@ -10,9 +10,12 @@ mod model;
 mod node;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
-pub use labels::{LabelBank, attach_labels};
+pub use labels::attach_labels;
 pub use layout::ALIGNMENT;
 pub use model::{Dim, ElementType, Initializer, OnnxModel, Payload, ValueInfo};
 pub use node::{Attribute, Node};

@@ -6,11 +6,14 @@ use super::layout::{Layout, Slot};
 use super::wire::Message;
 use super::{BoxError, Error};
 
+/// Field numbers of onnx.proto.
 pub(super) mod field {
-    //! Field numbers of onnx.proto.
     pub const IR_VERSION: u32 = 1;
     pub const PRODUCER_NAME: u32 = 2;
     pub const PRODUCER_VERSION: u32 = 3;
+    pub const DOMAIN: u32 = 4;
+    pub const MODEL_VERSION: u32 = 5;
+    pub const MODEL_DOC: u32 = 6;
     pub const GRAPH: u32 = 7;
     pub const OPSET_IMPORT: u32 = 8;
     pub const METADATA: u32 = 14;
@@ -21,6 +24,7 @@ pub(super) mod field {
     pub const GRAPH_DOC: u32 = 10;
     pub const GRAPH_INPUT: u32 = 11;
     pub const GRAPH_OUTPUT: u32 = 12;
+    pub const GRAPH_VALUE_INFO: u32 = 13;
 
     pub const TENSOR_DIMS: u32 = 1;
     pub const TENSOR_TYPE: u32 = 2;
@@ -32,7 +36,7 @@ pub(super) mod field {
 /// ONNX's intermediate representation of opset 17.
 const IR_VERSION: i64 = 8;
 /// The operator set all nodes are of.
-const OPSET: i64 = 17;
+pub(super) const OPSET: i64 = 17;
 
 /// ONNX's number of an element type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
