@@ -28,12 +28,10 @@ pub enum Error {
     },
     /// An initializer is missing or does not fit the metadata.
     Tensor {
-        /// The layer it belongs to, as in `vision.patch` or `qkv`.
-        layer: &'static str,
+        /// Its canonical name, as in `vision.position`; in a block without the block's prefix, as in `qkv.weight`.
+        name: &'static str,
         /// Its block, if it belongs to one.
         block: Option<u16>,
-        /// Its last name part, as in `weight`.
-        part: &'static str,
         /// What is wrong with it.
         problem: Problem,
     },
@@ -56,6 +54,8 @@ pub enum Error {
         /// The length it must have.
         expected: usize,
     },
+    /// A kernel was given buffers that do not fit each other: a mistake in the runtime.
+    Kernel(edgelip_kernels::Shape),
     /// An image without pixels, or whose byte count contradicts its size.
     Image,
     /// A token id outside the vocabulary, or a sequence that is empty or longer than the context.
@@ -107,18 +107,17 @@ impl fmt::Display for Error {
             }
             Error::WrongTower { expected } => write!(f, "this file does not hold a {expected} tower"),
             Error::Metadata { key, problem } => write!(f, "metadata `{key}` {problem}"),
-            Error::Tensor { layer, block: Some(block), part, problem } => {
-                write!(f, "initializer `{part}` of layer `{layer}` in block {block} {problem}")
+            Error::Tensor { name, block: Some(block), problem } => {
+                write!(f, "initializer `{name}` of block {block} {problem}")
             }
-            Error::Tensor { layer, block: None, part, problem } => {
-                write!(f, "initializer `{part}` of `{layer}` {problem}")
-            }
+            Error::Tensor { name, block: None, problem } => write!(f, "initializer `{name}` {problem}"),
             Error::Schedule { block } => {
                 write!(f, "the schedule merges more tokens in block {block} than there are to merge")
             }
             Error::TooLarge => f.write_str("too large for this machine"),
             Error::Scratch { needed } => write!(f, "the scratch buffer is too short: {needed} floats are needed"),
             Error::Length { what, expected } => write!(f, "{what}: a length of {expected} is needed"),
+            Error::Kernel(shape) => write!(f, "internal: {shape}"),
             Error::Image => f.write_str("the image is empty, or its bytes contradict its size"),
             Error::Tokens => f.write_str("token ids outside the vocabulary, or too few or too many of them"),
             Error::NoEndToken => f.write_str("the tokens contain no end token"),
@@ -129,7 +128,7 @@ impl fmt::Display for Error {
 impl core::error::Error for Error {}
 
 impl From<edgelip_kernels::Shape> for Error {
-    fn from(_: edgelip_kernels::Shape) -> Self {
-        Error::TooLarge
+    fn from(shape: edgelip_kernels::Shape) -> Self {
+        Error::Kernel(shape)
     }
 }

@@ -1,6 +1,6 @@
 //! What an image tower will do, as pure data: tokens in each block, multiply-adds, scratch. No weights are needed.
 
-use edgelip_kernels::{Kernels, padded};
+use edgelip_kernels::{attention_scratch, linear_scratch, padded};
 
 use crate::Error;
 
@@ -243,8 +243,8 @@ impl Plan {
             wide: patches.max(tokens * (3 * width).max(mlp)),
             query: width.max(padded(shape.embedding)),
             sizes: padded(tokens),
-            kernel: Kernels::linear_scratch(tokens, widest)
-                .max(Kernels::attention_scratch(tokens, tokens, shape.head_dim(), workers))
+            kernel: linear_scratch(tokens, widest)
+                .max(attention_scratch(tokens, tokens, shape.head_dim(), workers))
                 .max(merge),
         }
     }
@@ -269,15 +269,8 @@ pub(crate) struct Buffers {
 mod tests {
     use super::*;
 
-    const B16: VisionShape = VisionShape {
-        image: [224, 224],
-        patch: 16,
-        width: 768,
-        heads: 12,
-        blocks: 12,
-        mlp: 3072,
-        embedding: 512,
-    };
+    const B16: VisionShape =
+        VisionShape { image: [224, 224], patch: 16, width: 768, heads: 12, blocks: 12, mlp: 3072, embedding: 512 };
 
     #[test]
     fn counts_the_multiply_adds_of_vit_b16() {

@@ -138,8 +138,7 @@ mod tests {
 
     #[test]
     fn reads_each_wire_type() {
-        let message =
-            [0x08, 0x96, 0x01, 0x12, 2, b'h', b'i', 0x1d, 1, 0, 0, 0, 0x21, 2, 0, 0, 0, 0, 0, 0, 0];
+        let message = [0x08, 0x96, 0x01, 0x12, 2, b'h', b'i', 0x1d, 1, 0, 0, 0, 0x21, 2, 0, 0, 0, 0, 0, 0, 0];
         let mut found = fields(&message).map(Result::unwrap);
         assert_eq!(found.next().unwrap().value, Value::Varint(150));
         let text = found.next().unwrap();

@@ -1,0 +1,58 @@
+//! The label bank: names and their text embeddings, borrowed from the file.
+
+use crate::model::Loader;
+use crate::onnx::File;
+use crate::{Error, Problem};
+
+/// Label names with one embedding each.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'a> {
+    names: &'a str,
+    rows: &'a [f32],
+    embedding: usize,
+}
+
+impl<'a> Labels<'a> {
+    /// A bank of `names`, one a line, and as many l2-normalised `rows` `[labels, embedding]`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there is not one row for each name.
+    pub fn new(names: &'a str, rows: &'a [f32], embedding: usize) -> Result<Self, Error> {
+        let expected = names.split('\n').count().checked_mul(embedding).ok_or(Error::TooLarge)?;
+        crate::vision::expect("label rows", rows.len(), expected)?;
+        Ok(Labels { names, rows, embedding })
+    }
+
+    /// The bank of a file, if it has one.
+    pub(crate) fn find(file: &File<'a>, loader: &mut Loader<'a>, embedding: usize) -> Result<Option<Self>, Error> {
+        let name = "labels.weight";
+        let names = match (file.metadata("edgelip.labels"), file.initializer(name)) {
+            (None, None) => return Ok(None),
+            (None, Some(_)) => return Err(Error::Metadata { key: "edgelip.labels", problem: Problem::Missing }),
+            (Some(names), _) => names,
+        };
+        let rows = loader.floats(None, name, &[names.split('\n').count(), embedding])?;
+        Self::new(names, rows, embedding).map(Some)
+    }
+
+    /// How many labels there are; at least one.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.rows.len() / self.embedding
+    }
+
+    /// The names, in the order of the rows.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.names.split('\n')
+    }
+
+    /// The name of label `index`.
+    pub fn name(&self, index: usize) -> Option<&'a str> {
+        self.names().nth(index)
+    }
+
+    /// The embeddings, `[embedding]` each.
+    pub fn rows(&self) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+        self.rows.chunks_exact(self.embedding)
+    }
+}

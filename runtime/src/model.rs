@@ -1,0 +1,282 @@
+//! What both towers share: metadata values and the layers of a transformer, found in the file by name.
+
+use edgelip_kernels::{Activation, Linear, Panels, cast, padded};
+
+use crate::image::{Filter, Preprocess, Resize};
+use crate::onnx::{DataType, File, Finder, Tensor};
+use crate::{Error, Problem};
+
+/// How a file stores the weights of its blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    F32,
+    /// 16-bit floating point, computed in 32-bit.
+    F16,
+    /// 8-bit integers with a scale for each output, computed in integers.
+    I8,
+}
+
+/// How logits become scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Score {
+    /// One label among all: the scores sum to 1.
+    Softmax,
+    /// Each label by itself, between 0 and 1.
+    Sigmoid,
+}
+
+/// Typed access to a file's metadata.
+pub(crate) struct Metadata<'f, 'a>(pub &'f File<'a>);
+
+impl<'a> Metadata<'_, 'a> {
+    /// The format's version and the tower.
+    pub(crate) fn check(&self, tower: &'static str) -> Result<(), Error> {
+        let version = self.0.metadata("edgelip.format").ok_or(Error::NotEdgelip)?;
+        match version.parse::<u32>() {
+            Ok(1) => {}
+            Ok(newer @ 2..) => return Err(Error::Version(newer)),
+            _ => return Err(invalid("edgelip.format")),
+        }
+        if self.text("edgelip.tower")? == tower { Ok(()) } else { Err(Error::WrongTower { expected: tower }) }
+    }
+
+    pub(crate) fn text(&self, key: &'static str) -> Result<&'a str, Error> {
+        self.0.metadata(key).ok_or(Error::Metadata { key, problem: Problem::Missing })
+    }
+
+    pub(crate) fn number<T: core::str::FromStr>(&self, key: &'static str) -> Result<T, Error> {
+        self.text(key)?.trim().parse().map_err(|_| invalid(key))
+    }
+
+    /// A finite floating-point number.
+    pub(crate) fn float(&self, key: &'static str) -> Result<f32, Error> {
+        self.number::<f32>(key).and_then(|value| if value.is_finite() { Ok(value) } else { Err(invalid(key)) })
+    }
+
+    /// A comma-separated list that fills `out` from the front; its length.
+    pub(crate) fn list<T: core::str::FromStr>(&self, key: &'static str, out: &mut [T]) -> Result<usize, Error> {
+        let mut length = 0;
+        for item in self.text(key)?.split(',') {
+            *out.get_mut(length).ok_or(invalid(key))? = item.trim().parse().map_err(|_| invalid(key))?;
+            length += 1;
+        }
+        Ok(length)
+    }
+
+    /// A list of exactly `N` items.
+    pub(crate) fn array<T: core::str::FromStr + Copy + Default, const N: usize>(
+        &self,
+        key: &'static str,
+    ) -> Result<[T; N], Error> {
+        let mut items = [T::default(); N];
+        if self.list(key, &mut items)? == N { Ok(items) } else { Err(invalid(key)) }
+    }
+
+    /// One of a few words.
+    pub(crate) fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Result<T, Error> {
+        let value = self.text(key)?;
+        words.iter().find(|word| word.0 == value).map(|word| word.1).ok_or(invalid(key))
+    }
+
+    pub(crate) fn precision(&self) -> Result<Precision, Error> {
+        let words = [("f32", Precision::F32), ("f16", Precision::F16), ("i8", Precision::I8)];
+        self.word("edgelip.precision", &words)
+    }
+
+    pub(crate) fn activation(&self) -> Result<Activation, Error> {
+        let words = [("gelu", Activation::Gelu), ("quick_gelu", Activation::QuickGelu)];
+        self.word("edgelip.activation", &words)
+    }
+
+    /// The epsilon of the LayerNorms: positive.
+    pub(crate) fn norm_eps(&self) -> Result<f32, Error> {
+        let key = "edgelip.norm_eps";
+        self.float(key).and_then(|eps| if eps > 0.0 { Ok(eps) } else { Err(invalid(key)) })
+    }
+}
+
+pub(crate) fn invalid(key: &'static str) -> Error {
+    Error::Metadata { key, problem: Problem::Invalid }
+}
+
+/// The names of a linear layer's initializers, without the prefix of its block.
+#[derive(Clone, Copy)]
+pub(crate) struct LinearName {
+    pub weight: &'static str,
+    pub bias: &'static str,
+    pub scale: &'static str,
+    pub zero: &'static str,
+}
+
+/// The [`LinearName`] of a layer.
+macro_rules! linear_name {
+    ($layer:literal) => {
+        crate::model::LinearName {
+            weight: concat!($layer, ".weight"),
+            bias: concat!($layer, ".bias"),
+            scale: concat!($layer, ".scale"),
+            zero: concat!($layer, ".zero"),
+        }
+    };
+}
+pub(crate) use linear_name;
+
+/// The shape of a linear layer as the metadata implies it.
+#[derive(Clone, Copy)]
+pub(crate) struct LinearShape {
+    pub inputs: usize,
+    /// Outputs of each group, not padded.
+    pub outputs: usize,
+    /// Independent groups of panels with a leading axis of their own: 3 for `qkv`, else 1.
+    pub groups: usize,
+    pub precision: Precision,
+    pub bias: bool,
+}
+
+/// Finds initializers and checks that they are what the metadata says.
+pub(crate) struct Loader<'a> {
+    finder: Finder<'a>,
+    /// Prefix of the block's names, as in `vision.blocks.`.
+    prefix: &'static str,
+}
+
+impl<'a> Loader<'a> {
+    pub(crate) fn new(file: &File<'a>, prefix: &'static str) -> Self {
+        Loader { finder: file.finder(), prefix }
+    }
+
+    fn find(&mut self, block: Option<u16>, name: &'static str) -> Option<Tensor<'a>> {
+        let prefix = self.prefix;
+        self.finder.find(|full| match block {
+            None => full == name,
+            Some(block) => full
+                .strip_prefix(prefix)
+                .and_then(|rest| rest.split_once('.'))
+                .is_some_and(|(index, rest)| rest == name && index.parse() == Ok(block)),
+        })
+    }
+
+    /// The bytes of an initializer of this type and shape.
+    pub(crate) fn bytes(
+        &mut self,
+        block: Option<u16>,
+        name: &'static str,
+        data_type: DataType,
+        dims: &[usize],
+    ) -> Result<&'a [u8], Error> {
+        let problem = |problem| Error::Tensor { name, block, problem };
+        let tensor = self.find(block, name).ok_or(problem(Problem::Missing))?;
+        if tensor.data_type != data_type as i32 {
+            return Err(problem(Problem::Type));
+        }
+        if !tensor.has_dims(dims) {
+            return Err(problem(Problem::Shape));
+        }
+        let element = match data_type {
+            DataType::I8 => 1,
+            DataType::F16 => 2,
+            DataType::F32 | DataType::I32 => 4,
+            DataType::I64 => 8,
+        };
+        let size = dims.iter().try_fold(element, |product: usize, &dim| product.checked_mul(dim));
+        if size != Some(tensor.raw.len()) { Err(problem(Problem::Size)) } else { Ok(tensor.raw) }
+    }
+
+    /// An f32 initializer.
+    pub(crate) fn floats(
+        &mut self,
+        block: Option<u16>,
+        name: &'static str,
+        dims: &[usize],
+    ) -> Result<&'a [f32], Error> {
+        let bytes = self.bytes(block, name, DataType::F32, dims)?;
+        cast::f32s(bytes).ok_or(Error::Tensor { name, block, problem: Problem::Alignment })
+    }
+
+    /// An f32 or f16 table.
+    pub(crate) fn table(&mut self, name: &'static str, half: bool, dims: &[usize]) -> Result<Table<'a>, Error> {
+        if !half {
+            return self.floats(None, name, dims).map(Table::F32);
+        }
+        let bytes = self.bytes(None, name, DataType::F16, dims)?;
+        cast::u16s(bytes).map(Table::F16).ok_or(Error::Tensor { name, block: None, problem: Problem::Alignment })
+    }
+
+    /// A linear layer's panels, bias and scales.
+    pub(crate) fn linear(
+        &mut self,
+        block: Option<u16>,
+        name: LinearName,
+        shape: LinearShape,
+    ) -> Result<Linear<'a>, Error> {
+        let LinearShape { inputs, outputs, groups, precision, bias } = shape;
+        let panels = padded(outputs) / edgelip_kernels::LANES;
+        let grouped = usize::from(groups == 1);
+        let floats = [groups, panels, inputs, 16];
+        let bytes = [groups, panels, inputs.div_ceil(4), 16, 4];
+        let outputs = groups * padded(outputs);
+        let misaligned = |name| Error::Tensor { name, block, problem: Problem::Alignment };
+        let bias = if bias { self.floats(block, name.bias, &[outputs])? } else { &[] };
+        let panels = match precision {
+            Precision::F32 => Panels::F32(self.floats(block, name.weight, &floats[grouped..])?),
+            Precision::F16 => {
+                let raw = self.bytes(block, name.weight, DataType::F16, &floats[grouped..])?;
+                Panels::F16(cast::u16s(raw).ok_or(misaligned(name.weight))?)
+            }
+            Precision::I8 => {
+                let scale = self.floats(block, name.scale, &[outputs])?;
+                let zero = self.bytes(block, name.zero, DataType::I32, &[outputs])?;
+                let weight = self.bytes(block, name.weight, DataType::I8, &bytes[grouped..])?;
+                Panels::I8 { weight: cast::i8s(weight), scale, zero: cast::i32s(zero).ok_or(misaligned(name.zero))? }
+            }
+        };
+        Ok(Linear { panels, bias, inputs, outputs })
+    }
+}
+
+/// A table of rows, f32 or f16.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Table<'a> {
+    F32(&'a [f32]),
+    F16(&'a [u16]),
+}
+
+/// How an image becomes the input of a tower that takes `image` (height, width).
+pub(crate) fn preprocess(metadata: &Metadata<'_, '_>, image: [usize; 2]) -> Result<Preprocess, Error> {
+    let key = "edgelip.preprocess.resize";
+    let resize = match metadata.text(key)?.split_once(',') {
+        None if metadata.text(key)? == "none" => Resize::None,
+        Some(("shortest", side)) => Resize::Shortest(side.trim().parse().map_err(|_| invalid(key))?),
+        Some(("exact", sides)) => {
+            let (height, width) = sides.split_once(',').ok_or(invalid(key))?;
+            let side = |text: &str| text.trim().parse().map_err(|_| invalid(key));
+            Resize::Exact(side(height)?, side(width)?)
+        }
+        _ => return Err(invalid(key)),
+    };
+    let crop = match metadata.text("edgelip.preprocess.crop")? {
+        "none" => None,
+        _ => Some(metadata.array("edgelip.preprocess.crop")?),
+    };
+    let fits = match (crop, resize) {
+        (Some(crop), _) => crop == image,
+        (None, Resize::Exact(height, width)) => [height, width] == image,
+        (None, _) => true,
+    };
+    if !fits {
+        return Err(invalid("edgelip.preprocess.crop"));
+    }
+    let filters = [("bicubic", Filter::Bicubic), ("bilinear", Filter::Bilinear)];
+    let mean = metadata.array("edgelip.preprocess.mean")?;
+    let std: [f32; 3] = metadata.array("edgelip.preprocess.std")?;
+    let rescale: f64 = metadata.number("edgelip.preprocess.rescale")?;
+    if !rescale.is_finite() || rescale <= 0.0 {
+        return Err(invalid("edgelip.preprocess.rescale"));
+    }
+    if !mean.iter().chain(&std).all(|value: &f32| value.is_finite()) || std.contains(&0.0) {
+        return Err(invalid("edgelip.preprocess.std"));
+    }
+    let filter = metadata.word("edgelip.preprocess.filter", &filters)?;
+    Ok(Preprocess { resize, filter, crop, rescale, mean, std })
+}
