@@ -22,6 +22,9 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod classify;
 mod error;
 pub mod image;

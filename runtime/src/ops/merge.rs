@@ -257,3 +257,6 @@ impl Chosen<'_> {
         size
     }
 }
+
+#[cfg(test)]
+mod tests;
