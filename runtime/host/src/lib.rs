@@ -1,18 +1,43 @@
 //! Zero-shot image labelling on small Linux boards: what the runtime needs from an operating system, and the `edgelip` command line.
 //!
-//! [`Mapping`] lends a model file to the runtime, [`threads`] says how many workers it gets.
-//! [`tokenizer`] and [`label_set`] turn words into token ids and prompts.
+//! [`Mapping`] lends a model file to the runtime and [`threads`] says how many workers it gets. An [`ImageTower`] or a [`TextTower`]
+//! is such a file with an [`engine`] and all buffers it works in; a [`Classifier`] is an image tower and labels to choose from,
+//! which come with the file or from a [`LabelBank`] that a text tower makes.
+//!
+//! ```no_run
+//! use edgelip::{Classifier, LabelSource, Mapping, Options, decode};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let path = "model.onnx".as_ref();
+//! let file = Mapping::open(path)?;
+//! let mut classifier = Classifier::open(&file, path, &Options::default(), LabelSource::Model)?;
+//! let image = decode::rgb8("cat.jpg".as_ref())?;
+//! for label in classifier.classify(image.view())?.top(5) {
+//!     println!("{} {}", label.label, label.score);
+//! }
+//! # Ok(()) }
+//! ```
 
 #![deny(unsafe_code)]
 
+mod classifier;
+pub mod engine;
 mod error;
+mod image_tower;
+mod label_bank;
 pub mod label_set;
 pub mod machine;
 mod mapping;
+pub mod onnx;
 pub mod output;
+pub mod preset;
 pub mod stats;
+mod text_tower;
 pub mod threads;
 pub mod tokenizer;
 
+pub use classifier::{Classifier, LabelSource, Scored, Scores};
 pub use error::Error;
+pub use image_tower::{ImageTower, Options};
+pub use label_bank::LabelBank;
 pub use mapping::Mapping;
+pub use text_tower::TextTower;

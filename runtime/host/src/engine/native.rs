@@ -1,0 +1,75 @@
+//! The runtime's towers with the buffers and threads they work with.
+
+use edgelip_kernels::{Kernels, Pool};
+use edgelip_runtime::{Parallel, Text, Vision};
+
+use super::{ImageEngine, Output, TextEngine, buffer, grow};
+use crate::Error;
+
+/// An image tower that is executed in place.
+pub struct NativeImage<'a> {
+    vision: Vision<'a>,
+    pool: Pool,
+    scratch: Vec<f32>,
+    embedding: Vec<f32>,
+}
+
+impl<'a> NativeImage<'a> {
+    /// Lends `threads` and all the memory that [`ImageEngine::run`] will need.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`], or [`Error::Unusable`] if the memory is not there.
+    pub fn new(vision: Vision<'a>, threads: usize) -> Result<Self, Error> {
+        let pool = Pool::new(threads);
+        let scratch = buffer(vision.scratch_len(pool.workers())?)?;
+        let embedding = buffer(vision.shape().embedding)?;
+        Ok(NativeImage { vision, pool, scratch, embedding })
+    }
+}
+
+impl ImageEngine for NativeImage<'_> {
+    fn run(&mut self, pixels: &[u8]) -> Result<Output<'_>, Error> {
+        self.vision.embed(pixels, &mut self.scratch, &self.pool, &mut self.embedding)?;
+        Ok(Output { embedding: Some(&self.embedding), logits: None })
+    }
+
+    fn scratch_bytes(&self) -> Option<usize> {
+        Some(size_of_val(self.scratch.as_slice()))
+    }
+}
+
+/// A text tower that is executed in place.
+pub struct NativeText<'a> {
+    text: Text<'a>,
+    pool: Pool,
+    scratch: Vec<f32>,
+    embedding: Vec<f32>,
+}
+
+impl<'a> NativeText<'a> {
+    /// Lends `threads`; work space grows with the longest text.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] if the memory is not there.
+    pub fn new(text: Text<'a>, threads: usize) -> Result<Self, Error> {
+        let embedding = buffer(text.embedding())?;
+        Ok(NativeText { text, pool: Pool::new(threads), scratch: Vec::new(), embedding })
+    }
+}
+
+impl TextEngine for NativeText<'_> {
+    fn run(&mut self, ids: &[u32]) -> Result<&[f32], Error> {
+        grow(&mut self.scratch, self.text.scratch_len(ids.len(), self.pool.workers())?)?;
+        self.text.embed(ids, &mut self.scratch, &self.pool, &mut self.embedding)?;
+        Ok(&self.embedding)
+    }
+
+    fn scratch_bytes(&self) -> Option<usize> {
+        Some(size_of_val(self.scratch.as_slice()))
+    }
+}
+
+/// The best kernels of this CPU.
+pub fn kernels() -> Kernels {
+    Kernels::detect()
+}

@@ -1,0 +1,81 @@
+//! From words to embeddings: the tokenizer and an engine with its buffers.
+
+use std::path::Path;
+
+use edgelip_runtime::Text;
+
+use crate::Error;
+use crate::engine::native::{self, NativeText};
+use crate::engine::{Engine, TextEngine};
+use crate::tokenizer::Tokenizer;
+
+/// A text tower, ready to run.
+pub struct TextTower<'a> {
+    text: Text<'a>,
+    engine: Box<dyn TextEngine + 'a>,
+    tokenizer: Option<Tokenizer>,
+}
+
+impl<'a> TextTower<'a> {
+    /// Opens a text tower's bytes, aligned as a [`Mapping`](crate::Mapping) is. The tokenizer is read when a text first needs it.
+    ///
+    /// # Errors
+    /// What the file lacks for the engine.
+    pub fn open(bytes: &'a [u8], path: &Path, engine: Engine, threads: usize) -> Result<Self, Error> {
+        let text = Text::open(bytes, native::kernels())?;
+        let engine: Box<dyn TextEngine> = match engine {
+            Engine::Native => Box::new(NativeText::new(text.clone(), threads)?),
+            Engine::Tract => graph(bytes, path, &text)?,
+        };
+        Ok(TextTower { text, engine, tokenizer: None })
+    }
+
+    /// The l2-normalised embedding `[E]` of a text.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`], [`Error::Runtime`] or [`Error::Tract`].
+    pub fn embed(&mut self, text: &str) -> Result<&[f32], Error> {
+        let ids = self.tokenizer()?.encode(text)?;
+        self.embed_ids(&ids)
+    }
+
+    /// The l2-normalised embedding `[E]` of token ids, start and end token included.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] or [`Error::Tract`].
+    pub fn embed_ids(&mut self, ids: &[u32]) -> Result<&[f32], Error> {
+        self.engine.run(ids)
+    }
+
+    /// The tokenizer embedded in the file.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`].
+    pub fn tokenizer(&mut self) -> Result<&Tokenizer, Error> {
+        if self.tokenizer.is_none() {
+            self.tokenizer = Some(Tokenizer::from_text_model(self.text.file())?);
+        }
+        self.tokenizer.as_ref().ok_or_else(|| Error::Tokenizer("not read".into()))
+    }
+
+    /// The tower as the runtime sees it.
+    pub fn text(&self) -> &Text<'a> {
+        &self.text
+    }
+
+    /// Bytes of work space that are allocated, if the engine knows.
+    pub fn scratch_bytes(&self) -> Option<usize> {
+        self.engine.scratch_bytes()
+    }
+}
+
+#[cfg(feature = "tract")]
+fn graph<'a>(bytes: &[u8], path: &Path, text: &Text<'_>) -> Result<Box<dyn TextEngine + 'a>, Error> {
+    use crate::engine::tract::{Graph, TractText};
+    Ok(Box::new(TractText::new(Graph::read(bytes, path)?, text.context())?))
+}
+
+#[cfg(not(feature = "tract"))]
+fn graph<'a>(_: &[u8], _: &Path, _: &Text<'_>) -> Result<Box<dyn TextEngine + 'a>, Error> {
+    Err(Error::NoTract)
+}
