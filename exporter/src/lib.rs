@@ -2,15 +2,14 @@
 //!
 //! [`checkpoint`] reads bytes into tensors, [`layout`] knows what they mean and offers them as a [`source::Source`]; [`schedule`] turns a
 //! compression rate into tokens merged per block; [`graph`] folds and packs a source into an ONNX model; [`reference`](mod@reference)
-//! computes the source's own embeddings, and [`verify`] holds the written file against them. [`labels`] and [`templates`] read what a
-//! label bank is made of.
+//! computes the source's own embeddings, and [`verify`] holds the written file against them. [`templates`] are
+//! the prompts that labels are embedded with.
 
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
 pub mod error;
 pub mod graph;
-pub mod labels;
 pub mod layout;
 pub mod reference;
 pub mod schedule;

@@ -1,0 +1,126 @@
+//! `config.json` of a Hugging Face CLIP, with transformers' defaults for absent keys.
+
+use serde_json::Value;
+
+use super::fields::Fields;
+use crate::error::Error;
+use crate::source::{Activation, TextConfig, TextPooling, VisionConfig};
+
+/// The towers a configuration describes; which of them the weights hold is another matter.
+pub(super) struct Towers {
+    pub(super) vision: Option<VisionConfig>,
+    pub(super) text: Option<TextConfig>,
+    pub(super) embedding: usize,
+    /// Logarithm of the logit scale before training.
+    pub(super) logit_scale: f64,
+}
+
+/// `model_type` tells whether towers are nested (`clip`) or the object itself is one.
+pub(super) fn towers(config: &Fields) -> Result<Towers, Error> {
+    let nested = config.get("vision_config").or(config.get("vision_config_dict")).or(config.get("text_config"));
+    let default = if nested.is_some() { "clip" } else { "" };
+    let logit_scale = config.number("logit_scale_init_value", 2.6592)?;
+    match config.text("model_type", default)?.as_str() {
+        "clip" => {
+            let embedding = config.size("projection_dim", 512)?;
+            let vision = Some(vision(&section(config, "vision_config")?)?);
+            Ok(Towers { vision, text: Some(text(&section(config, "text_config")?)?), embedding, logit_scale })
+        }
+        "clip_vision_model" => {
+            let embedding = config.size("projection_dim", 512)?;
+            Ok(Towers { vision: Some(vision(config)?), text: None, embedding, logit_scale })
+        }
+        "clip_text_model" => {
+            let embedding = config.size("projection_dim", 512)?;
+            Ok(Towers { vision: None, text: Some(text(config)?), embedding, logit_scale })
+        }
+        "" => Err(config.error("model_type", "is missing; a CLIP has `clip`")),
+        other => Err(config.error("model_type", format!("`{other}` is not supported; CLIP is (`clip`, `clip_vision_model`, `clip_text_model`)"))),
+    }
+}
+
+/// The legacy `…_config_dict`, if there is one, overrides everything in `…_config`, by its defaults too.
+fn section(config: &Fields, key: &str) -> Result<Fields, Error> {
+    if let Some(legacy) = config.nested(&format!("{key}_dict"))? {
+        return Ok(legacy);
+    }
+    Ok(config.nested(key)?.unwrap_or_else(|| config.empty(key)))
+}
+
+fn vision(config: &Fields) -> Result<VisionConfig, Error> {
+    let channels = config.size("num_channels", 3)?;
+    if channels != 3 {
+        return Err(config.error("num_channels", format!("{channels} colour channels; only 3 are supported")));
+    }
+    let image = config.square("image_size", 224)?;
+    let patch = config.square("patch_size", 32)?;
+    if image % patch != 0 {
+        return Err(config.error("image_size", format!("{image} is not a multiple of patch_size {patch}")));
+    }
+    let (width, heads) = width(config, 768, 12)?;
+    Ok(VisionConfig {
+        image_size: [image; 2],
+        patch,
+        width,
+        heads,
+        blocks: config.size("num_hidden_layers", 12)?,
+        mlp: config.size("intermediate_size", 3072)?,
+        activation: activation(config)?,
+        norm_eps: norm_eps(config)?,
+    })
+}
+
+fn text(config: &Fields) -> Result<TextConfig, Error> {
+    let (width, heads) = width(config, 512, 8)?;
+    let vocabulary = config.size("vocab_size", 49408)?;
+    let eos = match config.get("eos_token_id") {
+        None => 49407,
+        Some(Value::Array(ids)) if ids.len() != 1 => return Err(config.error("eos_token_id", "several end tokens; CLIP reads one")),
+        Some(Value::Array(ids)) => id(config, &ids[0])?,
+        Some(value) => id(config, value)?,
+    };
+    // Configurations from before transformers 4.31 say 2 whatever the vocabulary; the end token has the largest id then.
+    let (eot, pooling) = if eos == 2 { (vocabulary as u32 - 1, TextPooling::EotArgmax) } else { (eos, TextPooling::EotFirst) };
+    Ok(TextConfig {
+        context: config.size("max_position_embeddings", 77)?,
+        vocabulary,
+        width,
+        heads,
+        blocks: config.size("num_hidden_layers", 12)?,
+        mlp: config.size("intermediate_size", 2048)?,
+        activation: activation(config)?,
+        norm_eps: norm_eps(config)?,
+        eot,
+        pooling,
+    })
+}
+
+fn id(config: &Fields, value: &Value) -> Result<u32, Error> {
+    let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+    id.ok_or_else(|| config.error("eos_token_id", format!("{value} is not a token id")))
+}
+
+fn width(config: &Fields, default: usize, default_heads: usize) -> Result<(usize, usize), Error> {
+    let width = config.size("hidden_size", default)?;
+    let heads = config.size("num_attention_heads", default_heads)?;
+    if width % heads != 0 {
+        return Err(config.error("num_attention_heads", format!("{heads} does not divide hidden_size {width}")));
+    }
+    Ok((width, heads))
+}
+
+fn activation(config: &Fields) -> Result<Activation, Error> {
+    match config.text("hidden_act", "quick_gelu")?.as_str() {
+        "quick_gelu" => Ok(Activation::QuickGelu),
+        "gelu" => Ok(Activation::Gelu),
+        other => Err(config.error("hidden_act", format!("activation `{other}` is not supported; `gelu` and `quick_gelu` are"))),
+    }
+}
+
+fn norm_eps(config: &Fields) -> Result<f32, Error> {
+    let eps = config.number("layer_norm_eps", 1e-5)?;
+    if eps > 0.0 && eps < 1.0 {
+        return Ok(eps as f32);
+    }
+    Err(config.error("layer_norm_eps", format!("{eps} is not between 0 and 1")))
+}
