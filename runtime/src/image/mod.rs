@@ -3,12 +3,13 @@
 
 pub mod camera;
 mod crop;
+mod filter;
 mod resize;
 
 use crate::Error;
 use edgelip_kernels::cast;
 
-pub use resize::Filter;
+pub use filter::Filter;
 
 /// A borrowed image, 8 bits a channel.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +77,7 @@ impl Preprocess {
     /// As [`output`](Self::output).
     pub fn scratch_len(&self, height: usize, width: usize) -> Result<usize, Error> {
         let geometry = crop::Geometry::new(self, height, width)?;
-        resize::Layout::new(self.filter, &geometry.rows, &geometry.columns)?.len()
+        Ok(resize::Layout::new(self.filter, &geometry.rows, &geometry.columns)?.len())
     }
 
     /// Resizes and crops `image` into `out`, `[H, W, 3]` bytes of the size that [`output`](Self::output) tells.
@@ -93,13 +94,13 @@ impl Preprocess {
             return Err(Error::Length { what: "pixels after preprocessing", expected });
         }
         let layout = resize::Layout::new(self.filter, &geometry.rows, &geometry.columns)?;
-        let needed = layout.len()?;
+        let needed = layout.len();
         let scratch = scratch.get_mut(..needed).ok_or(Error::Scratch { needed })?;
         if geometry.is_padded() {
             out.fill(0);
         }
-        let (words, bytes) = scratch.split_at_mut(layout.words);
-        layout.run(image, cast::i32s_mut(words), cast::bytes_mut(bytes), out);
+        let (words, lines) = scratch.split_at_mut(layout.words());
+        layout.run(image, cast::i32s_mut(words), cast::bytes_mut(lines), out);
         Ok(())
     }
 
