@@ -1,0 +1,75 @@
+//! The reference against what transformers gives for the tiny checkpoint.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, Array4, Axis};
+use serde::Deserialize;
+
+use super::{Merging, Rule, text, vision};
+use crate::layout::clip::Clip;
+
+fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(path)
+}
+
+fn tiny() -> Clip {
+    Clip::open(&fixture("tiny-clip")).unwrap()
+}
+
+fn json<T: for<'a> Deserialize<'a>>(path: &str) -> T {
+    serde_json::from_str(&std::fs::read_to_string(fixture(path)).unwrap()).unwrap()
+}
+
+fn near(ours: &Array2<f32>, golden: &Array2<f32>) {
+    assert_eq!(ours.dim(), golden.dim());
+    let worst = ours.iter().zip(golden).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-5, "{worst}");
+}
+
+#[test]
+fn images_are_those_of_transformers() {
+    let pixels: Array4<f32> = ndarray_npy::read_npy(fixture("golden/pixel_values.npy")).unwrap();
+    let golden: Array2<f32> = ndarray_npy::read_npy(fixture("golden/image_embeds.npy")).unwrap();
+    let images: Vec<_> = pixels.outer_iter().map(|image| image.to_owned()).collect();
+    near(&vision(&tiny(), None, &images).unwrap(), &golden);
+}
+
+#[test]
+fn texts_are_those_of_transformers() {
+    #[derive(Deserialize)]
+    struct Tokens {
+        text: String,
+        ids: Vec<u32>,
+    }
+    let tokens: Vec<Tokens> = json("golden/tokens.json");
+    let captions: Vec<String> = json("golden/captions.json");
+    let ids_of = |caption: &String| tokens.iter().find(|tokens| tokens.text == *caption).unwrap().ids.clone();
+    let ids: Vec<Vec<u32>> = captions.iter().map(ids_of).collect();
+    let golden: Array2<f32> = ndarray_npy::read_npy(fixture("golden/text_embeds.npy")).unwrap();
+    near(&text(&tiny(), &ids).unwrap(), &golden);
+}
+
+#[test]
+fn merging_nothing_changes_nothing() {
+    let pixels: Array4<f32> = ndarray_npy::read_npy(fixture("golden/pixel_values.npy")).unwrap();
+    let golden: Array2<f32> = ndarray_npy::read_npy(fixture("golden/image_embeds.npy")).unwrap();
+    let image = [pixels.index_axis(Axis(0), 0).to_owned()];
+    for rule in [Rule::Ward, Rule::Tome] {
+        let ours = vision(&tiny(), Some(Merging { rule, schedule: &[0; 6] }), &image).unwrap();
+        near(&ours, &golden.select(Axis(0), &[0]));
+    }
+}
+
+#[test]
+fn schedules_that_do_not_fit_are_refused() {
+    let pixels: Array4<f32> = ndarray_npy::read_npy(fixture("golden/pixel_values.npy")).unwrap();
+    let image = [pixels.index_axis(Axis(0), 0).to_owned()];
+    let merge = |schedule: &[usize]| vision(&tiny(), Some(Merging { rule: Rule::Ward, schedule }), &image);
+    assert!(merge(&[32, 16, 8, 4, 2, 0]).is_ok());
+    assert!(merge(&[33, 0, 0, 0, 0, 0]).unwrap_err().to_string().contains("block 0 can't merge 33 of 65"));
+    assert!(merge(&[0, 0, 0, 0, 0, 1]).unwrap_err().to_string().contains("block 5"));
+    assert!(merge(&[1, 1]).is_err());
+    assert!(vision(&tiny(), None, &[ndarray::Array3::zeros((3, 32, 64))]).is_err());
+    assert!(text(&tiny(), &[vec![1, 2, 3]]).unwrap_err().to_string().contains("end token"));
+    assert!(text(&tiny(), &[vec![1_000_000]]).is_err());
+}

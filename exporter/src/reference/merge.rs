@@ -1,0 +1,184 @@
+//! Token merging, as `docs/token-merging.md` words it.
+
+use ndarray::{Array1, Array2, ArrayView1, Axis};
+
+use super::layer::normalized;
+
+/// How tokens are matched and what becomes of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Ward's criterion with softened sizes on keys and tokens; patches in snake order.
+    Ward,
+    /// The mean key over the heads; patches in raster order.
+    Tome,
+}
+
+/// A rule, and how many tokens it merges in each block.
+#[derive(Debug, Clone, Copy)]
+pub struct Merging<'a> {
+    /// How tokens are matched.
+    pub rule: Rule,
+    /// Tokens merged in each block; as many numbers as blocks.
+    pub schedule: &'a [usize],
+}
+
+/// The score of the class token, which never merges.
+const NEVER: f32 = -1e30;
+
+/// The tokens of one image between blocks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tokens {
+    /// `[tokens, width]`; the class token first.
+    pub x: Array2<f32>,
+    /// How many patches each token stands for.
+    pub sizes: Vec<f32>,
+}
+
+/// A token that is merged, and the one that takes it in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pair {
+    source: usize,
+    target: usize,
+    score: f32,
+}
+
+/// The tokens that remain when `count` are merged into others, given the keys `[tokens, width]` of all heads side by side.
+pub fn merge(rule: Rule, heads: usize, count: usize, tokens: &Tokens, keys: &Array2<f32>) -> Tokens {
+    let mut pairs = match rule {
+        Rule::Ward => best_pairs(&tokens.sizes, ward_scores(tokens, keys)),
+        Rule::Tome => best_pairs(&tokens.sizes, tome_scores(keys, heads)),
+    };
+    // The sort is stable, so that of equal scores the lower position comes first.
+    pairs.sort_by(|a, b| b.score.total_cmp(&a.score));
+    pairs.truncate(count);
+
+    let stays = |&position: &usize| pairs.iter().all(|pair| pair.source != position);
+    let all = 0..tokens.sizes.len();
+    let order: Vec<usize> = match rule {
+        Rule::Ward => all.filter(stays).collect(),
+        Rule::Tome => all.clone().step_by(2).filter(stays).chain(all.skip(1).step_by(2)).collect(),
+    };
+
+    let mut merged = Tokens { x: Array2::zeros((order.len(), tokens.x.ncols())), sizes: Vec::with_capacity(order.len()) };
+    for (row, &position) in order.iter().enumerate() {
+        let mut members = vec![position];
+        members.extend(pairs.iter().filter(|pair| pair.target == position).map(|pair| pair.source));
+        let (value, size) = combined(rule, tokens, &members);
+        merged.x.row_mut(row).assign(&value);
+        merged.sizes.push(size);
+    }
+    merged
+}
+
+/// The best target among the odd positions for each even one.
+fn best_pairs(sizes: &[f32], score: impl Fn(usize, usize) -> f32) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    for source in (0..sizes.len()).step_by(2) {
+        let mut best = Pair { source, target: 1, score: f32::NEG_INFINITY };
+        for target in (1..sizes.len()).step_by(2) {
+            let score = if source == 0 { NEVER } else { score(source, target) };
+            if score > best.score {
+                best = Pair { source, target, score };
+            }
+        }
+        pairs.push(best);
+    }
+    pairs
+}
+
+fn ward_scores<'a>(tokens: &'a Tokens, keys: &Array2<f32>) -> impl Fn(usize, usize) -> f32 + 'a {
+    let keys = unit_rows(keys);
+    let x = unit_rows(&tokens.x);
+    move |i, j| {
+        let similarity = 0.5 * keys.row(i).dot(&keys.row(j)) + 0.5 * x.row(i).dot(&x.row(j));
+        let softened = |size: f32| size.sqrt() * size.sqrt().sqrt();
+        let (p, q) = (softened(tokens.sizes[i]), softened(tokens.sizes[j]));
+        -(1.0 - similarity) * (p * q / (p + q))
+    }
+}
+
+fn tome_scores(keys: &Array2<f32>, heads: usize) -> impl Fn(usize, usize) -> f32 {
+    let head_dim = keys.ncols() / heads;
+    let mut mean = Array2::<f32>::zeros((keys.nrows(), head_dim));
+    for head in keys.axis_chunks_iter(Axis(1), head_dim) {
+        mean += &head;
+    }
+    mean /= heads as f32;
+    let mean = unit_rows(&mean);
+    move |i, j| mean.row(i).dot(&mean.row(j))
+}
+
+fn unit_rows(x: &Array2<f32>) -> Array2<f32> {
+    let mut unit = x.clone();
+    for mut row in unit.axis_iter_mut(Axis(0)) {
+        let normalized = normalized(row.view());
+        row.assign(&normalized);
+    }
+    unit
+}
+
+/// The value and the size of a token made of `members`.
+fn combined(rule: Rule, tokens: &Tokens, members: &[usize]) -> (Array1<f32>, f32) {
+    if let &[alone] = members {
+        return (tokens.x.row(alone).to_owned(), tokens.sizes[alone]);
+    }
+    let norm = |x: ArrayView1<f32>| x.dot(&x).sqrt();
+    let mut value = Array1::zeros(tokens.x.ncols());
+    let mut size = 0.0;
+    let mut largest = 0.0_f32;
+    for &member in members {
+        value.scaled_add(tokens.sizes[member], &tokens.x.row(member));
+        size += tokens.sizes[member];
+        largest = largest.max(norm(tokens.x.row(member)));
+    }
+    value /= size;
+    if rule == Rule::Ward {
+        value *= largest / norm(value.view()).max(1e-12);
+    }
+    (value, size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn five() -> Tokens {
+        // Position 2 points nearly where 3 does, and 4 where 1 does, but less so.
+        Tokens {
+            x: array![[9.0, 9.0], [1.0, 0.0], [0.0, 2.0], [0.0, 4.0], [2.0, 0.2]],
+            sizes: vec![1.0, 1.0, 3.0, 1.0, 1.0],
+        }
+    }
+
+    #[test]
+    fn ward_keeps_the_order_and_the_largest_norm() {
+        let tokens = five();
+        let merged = merge(Rule::Ward, 1, 1, &tokens, &tokens.x.clone());
+        assert_eq!(merged.x, array![[9.0, 9.0], [1.0, 0.0], [0.0, 4.0], [2.0, 0.2]]);
+        assert_eq!(merged.sizes, [1.0, 1.0, 4.0, 1.0]);
+    }
+
+    #[test]
+    fn tome_puts_the_rest_of_a_first_and_takes_the_plain_mean() {
+        let tokens = five();
+        let merged = merge(Rule::Tome, 1, 1, &tokens, &tokens.x.clone());
+        assert_eq!(merged.x, array![[9.0, 9.0], [2.0, 0.2], [1.0, 0.0], [0.0, 2.5]]);
+        assert_eq!(merged.sizes, [1.0, 1.0, 1.0, 4.0]);
+    }
+
+    #[test]
+    fn ties_go_to_the_lower_target_and_the_lower_source() {
+        let tokens = Tokens { x: Array2::ones((7, 3)), sizes: vec![1.0; 7] };
+        let merged = merge(Rule::Ward, 1, 1, &tokens, &tokens.x.clone());
+        assert_eq!(merged.sizes, [1.0, 2.0, 1.0, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn several_sources_may_share_a_target() {
+        let tokens = Tokens { x: Array2::ones((7, 3)), sizes: vec![1.0; 7] };
+        let merged = merge(Rule::Tome, 1, 3, &tokens, &tokens.x.clone());
+        assert_eq!(merged.sizes, [1.0, 4.0, 1.0, 1.0]);
+        assert!(merged.x.iter().all(|&value| value == 1.0));
+    }
+}

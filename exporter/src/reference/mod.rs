@@ -1,0 +1,18 @@
+//! The checkpoint's own arithmetic: plain f32, layer by layer, straight from the unfolded tensors.
+//!
+//! Nothing here is folded, packed or fused, and nothing is shared with the graph or the runtime: this is what both are held against. A
+//! tensor is read when its layer comes and dropped after it, so a whole tower never lies in memory; several inputs go through each
+//! layer together, so that it is read once.
+
+mod attention;
+mod block;
+#[cfg(test)]
+mod goldens;
+mod layer;
+mod merge;
+mod text;
+mod vision;
+
+pub use merge::{Merging, Rule};
+pub use text::text;
+pub use vision::vision;

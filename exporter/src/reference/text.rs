@@ -1,0 +1,82 @@
+//! Token ids to embedding.
+
+use ndarray::{Array2, Axis, Slice};
+
+use super::attention::Mask;
+use super::block::{Mixing, Mlp, Shape};
+use super::layer::{Norm, normalized, read2};
+use crate::Error;
+use crate::source::{Source, TextConfig, TextPooling};
+
+/// The l2-normalised embeddings `[texts, embedding]` of token ids, start and end token included.
+///
+/// # Errors
+/// A tensor that can't be read or has a wrong shape, a text that is empty or longer than the model's context, an id outside its
+/// vocabulary, a text without its end token.
+pub fn text(source: &dyn Source, texts: &[Vec<u32>]) -> Result<Array2<f32>, Error> {
+    let config = source.model().text()?;
+    let shape = Shape {
+        width: config.width,
+        heads: config.heads,
+        mlp: config.mlp,
+        activation: config.activation,
+        eps: config.norm_eps,
+    };
+
+    let mut batch = embed_tokens(source, config, texts)?;
+    for block in 0..config.blocks {
+        let name = format!("text.blocks.{block}");
+        let mixing = Mixing::read(source, &name, shape)?;
+        for x in &mut batch {
+            *x = mixing.apply(x, Mask { sizes: None, causal: true }).0;
+        }
+        drop(mixing);
+        let mlp = Mlp::read(source, &name, shape)?;
+        for x in &mut batch {
+            *x = mlp.apply(x);
+        }
+    }
+
+    let embedding = source.model().embedding;
+    let final_norm = Norm::read(source, "text.final_norm", config.width, config.norm_eps)?;
+    let projection = read2(source, "text.projection.weight", [embedding, config.width])?;
+    let mut embeddings = Array2::zeros((texts.len(), embedding));
+    for ((ids, x), mut out) in texts.iter().zip(&batch).zip(embeddings.axis_iter_mut(Axis(0))) {
+        let end = end_of(config, ids)?;
+        let pooled = final_norm.apply(&x.slice_axis(Axis(0), Slice::from(end..=end)).to_owned());
+        out.assign(&normalized(projection.dot(&pooled.row(0)).view()));
+    }
+    Ok(embeddings)
+}
+
+/// The rows of the token table, with their positions.
+fn embed_tokens(source: &dyn Source, config: &TextConfig, texts: &[Vec<u32>]) -> Result<Vec<Array2<f32>>, Error> {
+    let table = read2(source, "text.token.weight", [config.vocabulary, config.width])?;
+    let position = read2(source, "text.position", [config.context, config.width])?;
+    let mut batch = Vec::with_capacity(texts.len());
+    for ids in texts {
+        if ids.is_empty() || ids.len() > config.context {
+            return Err(Error::Reference(format!("{} token ids, where 1 to {} fit", ids.len(), config.context)));
+        }
+        let mut x = position.slice_axis(Axis(0), Slice::from(..ids.len())).to_owned();
+        for (mut row, &id) in x.axis_iter_mut(Axis(0)).zip(ids) {
+            if id as usize >= config.vocabulary {
+                return Err(Error::Reference(format!("token id {id} in a vocabulary of {}", config.vocabulary)));
+            }
+            row += &table.row(id as usize);
+        }
+        batch.push(x);
+    }
+    Ok(batch)
+}
+
+/// The position whose row stands for the whole text.
+fn end_of(config: &TextConfig, ids: &[u32]) -> Result<usize, Error> {
+    let end = match config.pooling {
+        TextPooling::EotFirst => config.eot,
+        TextPooling::EotArgmax => ids.iter().copied().max().unwrap_or(config.eot),
+    };
+    ids.iter()
+        .position(|&id| id == end)
+        .ok_or_else(|| Error::Reference(format!("the end token {end} is missing")))
+}
