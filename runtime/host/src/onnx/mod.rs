@@ -17,7 +17,7 @@ use std::io;
 
 pub use labels::attach_labels;
 pub use layout::ALIGNMENT;
-pub use model::{Dim, ElementType, Initializer, OnnxModel, Payload, ValueInfo};
+pub use model::{Dim, ElementType, Initializer, OnnxModel, Payload, Stream, ValueInfo};
 pub use node::{Attribute, Node};
 
 /// Why a payload's stream stopped.
