@@ -35,9 +35,9 @@ pub const fn attention_scratch(_queries: usize, keys: usize, head_dim: usize, wo
     workers * slot(keys, head_dim)
 }
 
-/// Packed keys, packed values, logits of a block of queries, and room to align them.
+/// Packed keys, packed values, logits and results of a block of queries, and room to align them.
 const fn slot(keys: usize, head_dim: usize) -> usize {
-    padded(keys) * head_dim + keys * padded(head_dim) + QUERY_ROWS * padded(keys) + LANES
+    padded(keys) * head_dim + keys * padded(head_dim) + QUERY_ROWS * (padded(keys) + padded(head_dim)) + LANES
 }
 
 impl Kernels {
@@ -74,7 +74,8 @@ impl Kernels {
             let Some(scratch) = slots.claim() else { return };
             while let Some(head) = tasks.claim() {
                 let offset = head * head_dim;
-                let columns = [attention.q_column + offset, attention.k_column + offset, attention.v_column + offset, offset];
+                let columns =
+                    [attention.q_column + offset, attention.k_column + offset, attention.v_column + offset, offset];
                 let head = Head { q, k, v, columns, dim: head_dim, log_sizes, causal_from, y: &y };
                 // SAFETY: a `Kernels` proves the instructions, the shapes are checked, and the head's columns are this task's alone.
                 unsafe { (table.head)(&head, scratch) }

@@ -1,7 +1,11 @@
 use core::fmt;
 
 use crate::generic;
+#[cfg(target_arch = "aarch64")]
+use crate::neon as native;
 use crate::table::Table;
+#[cfg(target_arch = "x86_64")]
+use crate::x86 as native;
 
 /// A choice of instruction set. Having one proves that the CPU has the instructions.
 #[derive(Clone, Copy)]
@@ -15,7 +19,10 @@ impl Kernels {
 
     /// The best that the target's features guarantee, for bare metal.
     pub const fn compiled() -> Kernels {
-        Kernels(&generic::TABLE)
+        match native::compiled() {
+            Some(table) => Kernels(table),
+            None => Kernels::generic(),
+        }
     }
 
     /// The best that this CPU can run.
@@ -27,16 +34,31 @@ impl Kernels {
     /// All that this CPU can run, the plain twins first and the best last.
     #[cfg(feature = "std")]
     pub fn available() -> impl Iterator<Item = Kernels> {
-        core::iter::once(Kernels::generic())
+        core::iter::once(Kernels::generic()).chain(native::available().map(Kernels))
     }
 
-    /// Name of the instruction set: `generic`, `avx2`, `avx512`, `avx512-vnni`, `neon`, `neon-dotprod`.
+    /// Name of the instruction set: `generic`, `avx2`, `avx2-vnni`, `avx512`, `avx512-vnni`, `neon`, `neon-dotprod`.
     pub fn name(&self) -> &'static str {
         self.0.name
     }
 
     pub(crate) fn table(&self) -> &'static Table {
         self.0
+    }
+}
+
+/// Other architectures have the plain twins only.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod native {
+    use crate::table::Table;
+
+    #[cfg(feature = "std")]
+    pub fn available() -> impl Iterator<Item = &'static Table> {
+        core::iter::empty()
+    }
+
+    pub const fn compiled() -> Option<&'static Table> {
+        None
     }
 }
 

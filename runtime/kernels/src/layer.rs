@@ -50,9 +50,15 @@ impl Linear<'_> {
     /// Fails unless all lengths are those of `inputs` and `outputs`.
     pub fn check(&self) -> Result<(), Shape> {
         Shape::require(self.outputs.is_multiple_of(LANES), "a layer's outputs are no multiple of 16")?;
-        Shape::require(self.bias.is_empty() || self.bias.len() == self.outputs, "a bias is not as long as its layer's outputs")?;
+        Shape::require(
+            self.bias.is_empty() || self.bias.len() == self.outputs,
+            "a bias is not as long as its layer's outputs",
+        )?;
         let weights = |len: usize, depth: usize| {
-            Shape::require(self.outputs.checked_mul(depth) == Some(len), "a layer's weights are not outputs × inputs long")
+            Shape::require(
+                self.outputs.checked_mul(depth) == Some(len),
+                "a layer's weights are not outputs × inputs long",
+            )
         };
         match self.panels {
             Panels::F32(panels) => weights(panels.len(), self.inputs),
@@ -71,7 +77,10 @@ impl Linear<'_> {
 /// product with row `n`. The `panels` are `padded(rows) · width` long; outputs past the rows are zero.
 pub fn pack_panels(rows: Rows<'_>, width: usize, panels: &mut [f32]) -> Result<(), Shape> {
     Shape::require(width <= rows.columns(), "rows to pack are narrower than said")?;
-    Shape::require(padded(rows.rows()).checked_mul(width) == Some(panels.len()), "panels are not padded rows × width long")?;
+    Shape::require(
+        padded(rows.rows()).checked_mul(width) == Some(panels.len()),
+        "panels are not padded rows × width long",
+    )?;
     if width == 0 {
         return Ok(());
     }

@@ -28,8 +28,12 @@ mod parallel;
 mod pool;
 mod rows;
 mod shape;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod simd;
 mod table;
 mod vector;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use attention::{Attention, attention_scratch};
 pub use kernels::Kernels;

@@ -6,7 +6,14 @@ const ELEMENTS_OF_A_TASK: usize = 1 << 14;
 
 impl Kernels {
     /// `y = (x - mean) / sqrt(var + eps)` over the first `width` columns of each row; the other columns of `y` become zero.
-    pub fn layer_norm(&self, x: Rows<'_>, width: usize, eps: f32, y: RowsMut<'_>, parallel: &dyn Parallel) -> Result<(), Shape> {
+    pub fn layer_norm(
+        &self,
+        x: Rows<'_>,
+        width: usize,
+        eps: f32,
+        y: RowsMut<'_>,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Shape> {
         Shape::require(x.rows() == y.rows(), "a norm's input and output differ in rows")?;
         Shape::require(width > 0 && width <= x.columns(), "a norm is wider than its input, or of no width")?;
         Shape::require(width <= y.columns(), "a norm is wider than its output")?;
@@ -35,7 +42,14 @@ impl Kernels {
 
     /// `x = (x - mean) / sqrt(var + eps) · gain + bias` over the first `width` columns of each row, in place; the other
     /// columns become zero. `gain` and `bias` are at least `width` long.
-    pub fn layer_norm_affine(&self, mut x: RowsMut<'_>, width: usize, eps: f32, gain: &[f32], bias: &[f32]) -> Result<(), Shape> {
+    pub fn layer_norm_affine(
+        &self,
+        mut x: RowsMut<'_>,
+        width: usize,
+        eps: f32,
+        gain: &[f32],
+        bias: &[f32],
+    ) -> Result<(), Shape> {
         Shape::require(width > 0 && width <= x.columns(), "a norm is wider than its input, or of no width")?;
         Shape::require(width <= gain.len() && width <= bias.len(), "a norm's gain or bias is too short")?;
         for row in 0..x.rows() {

@@ -26,7 +26,13 @@ pub fn block(block: &Block) {
     }
 }
 
-fn float_sums<W: Copy>(block: &Block, weights: &[W], panel: usize, row: usize, widen: impl Fn(W) -> f32) -> [f32; LANES] {
+fn float_sums<W: Copy>(
+    block: &Block,
+    weights: &[W],
+    panel: usize,
+    row: usize,
+    widen: impl Fn(W) -> f32,
+) -> [f32; LANES] {
     let inputs = block.layer.inputs;
     let panel = &weights[panel * inputs * LANES..][..inputs * LANES];
     let mut sums = [0.0; LANES];

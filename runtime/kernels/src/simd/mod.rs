@@ -1,0 +1,263 @@
+//! The kernels written once, over a vector of 16 floats; `x86` and `neon` say what a vector is.
+//!
+//! Everything here is inlined into functions that enable an instruction set, so that the compiler sees the instructions.
+//! Hence `#[inline(always)]` throughout, and loops instead of closures.
+
+pub mod attention;
+pub mod exponential;
+pub mod integer;
+pub mod linear;
+pub mod norm;
+pub mod tile;
+pub mod vector;
+
+/// A vector of 16 floats. A value is proof that this CPU has the instructions.
+pub trait Simd: Copy {
+    /// Most rows of a tile.
+    const ROWS: usize;
+    /// Most panels of a tile.
+    const PANELS: usize;
+
+    /// Sixteen floats.
+    type V: Copy;
+    /// Four neighbouring activations of one row.
+    type Four: Copy;
+
+    fn splat(self, x: f32) -> Self::V;
+    fn load(self, from: &[f32; 16]) -> Self::V;
+    fn load_half(self, from: &[u16; 16]) -> Self::V;
+    fn load_int(self, from: &[i32; 16]) -> Self::V;
+    fn store(self, v: Self::V, to: &mut [f32; 16]);
+
+    /// # Safety
+    /// Four floats lie at `from`, and stay there while the result is used.
+    unsafe fn four(self, from: *const f32) -> Self::Four;
+    /// `acc + x[J] · w`
+    fn fma_lane<const J: usize>(self, x: Self::Four, w: Self::V, acc: Self::V) -> Self::V;
+
+    /// `a · b + c`
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller; no number if `b` is none.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger; no number if `b` is none.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    fn abs(self, a: Self::V) -> Self::V;
+    /// `yes` where `a < 0`, else `no`.
+    fn if_negative(self, a: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// The bits of each lane shifted left by 23: the low bits become an exponent.
+    fn exponent(self, a: Self::V) -> Self::V;
+    /// Sum of the lanes.
+    fn sum(self, v: Self::V) -> f32;
+    /// Largest of the lanes.
+    fn largest(self, v: Self::V) -> f32;
+    /// Lanes within ±127 as integers, halves to the even one.
+    fn to_bytes(self, v: Self::V) -> [i8; 16];
+    /// `rows[i][j]` to `rows[j][i]`.
+    #[inline(always)]
+    fn transpose(self, rows: &mut [[f32; 16]; 16]) {
+        for i in 0..16 {
+            for j in 0..i {
+                let kept = rows[i][j];
+                rows[i][j] = rows[j][i];
+                rows[j][i] = kept;
+            }
+        }
+    }
+}
+
+/// The dot product of 8-bit integers, four at a time for each of 16 outputs.
+pub trait Integer: Copy {
+    /// Most rows of a tile.
+    const ROWS: usize;
+    /// Most panels of a tile.
+    const PANELS: usize;
+    /// Whether activations are bytes around 0, else around 128.
+    const SIGNED: bool;
+
+    /// Sums of 16 outputs, in any form.
+    type Sums: Copy;
+    /// Weights `[16 outputs, 4]`.
+    type Weights: Copy;
+    /// Sixteen neighbouring activations of one row.
+    type Sixteen: Copy;
+
+    fn zero(self) -> Self::Sums;
+    fn weights(self, from: &[i8; 64]) -> Self::Weights;
+    /// # Safety
+    /// Sixteen bytes lie at `from`, and stay there while the result is used.
+    unsafe fn sixteen(self, from: *const u8) -> Self::Sixteen;
+    /// Adds activations `4J..4J + 4` times the weights.
+    fn dot<const J: usize>(self, x: Self::Sixteen, w: Self::Weights, sums: Self::Sums) -> Self::Sums;
+    /// [`Integer::dot`] for `J`, then for `J + 1`.
+    #[inline(always)]
+    fn dot_pair<const J: usize, const J1: usize>(
+        self,
+        x: Self::Sixteen,
+        w: [Self::Weights; 2],
+        sums: Self::Sums,
+    ) -> Self::Sums {
+        let sums = self.dot::<J>(x, w[0], sums);
+        self.dot::<J1>(x, w[1], sums)
+    }
+    fn store(self, sums: Self::Sums, to: &mut [i32; 16]);
+}
+
+/// An instruction set: its vectors, its integers, and tiles compiled with it. A value proves that this CPU has it.
+pub trait Isa: Copy {
+    type Vector: Simd;
+    type Int: Integer;
+
+    fn vector(self) -> Self::Vector;
+    /// [`tile::float`] in a function of its own.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn float_tile<W: tile::Weight, const M: usize, const N: usize>(self, tile: &tile::FloatTile<W>);
+    /// [`integer::tile`] in a function of its own.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn integer_tile<const M: usize, const N: usize>(self, tile: &integer::IntegerTile);
+}
+
+/// Evaluates `$call` with the constant `$m` equal to `$rows`, up to a maximum.
+macro_rules! for_rows {
+    ($rows:expr, $max:expr, $m:ident => $call:expr) => {
+        for_rows!(@arms $rows, $max, $m, $call, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+    };
+    (@arms $rows:expr, $max:expr, $m:ident, $call:expr, $($n:literal)*) => {
+        match $rows {
+            $($n => {
+                if const { $n <= $max } {
+                    const $m: usize = $n;
+                    $call
+                }
+            })*
+            _ => {}
+        }
+    };
+}
+pub(crate) use for_rows;
+
+/// The table of an instruction set: every kernel instantiated in a function that enables its features.
+///
+/// `$vector` and `$int` prove the features, hence `assume` in each function that enables them.
+macro_rules! table {
+    ($table:ident, $name:literal, $vector:ident, $int:ident, $features:literal) => {
+        pub(crate) static $table: crate::table::Table = {
+            use crate::simd::integer::{self, IntegerTile};
+            use crate::simd::tile::{self, FloatTile, Weight};
+            use crate::simd::{Isa, attention, linear, norm, vector};
+            use crate::table::{Block, Head};
+
+            #[derive(Clone, Copy)]
+            struct This($vector, $int);
+
+            impl This {
+                /// # Safety
+                /// This CPU has the features.
+                #[inline(always)]
+                unsafe fn assume() -> This {
+                    // SAFETY: the caller's promise.
+                    unsafe { This($vector::assume(), $int::assume()) }
+                }
+            }
+
+            impl Isa for This {
+                type Vector = $vector;
+                type Int = $int;
+
+                #[inline(always)]
+                fn vector(self) -> $vector {
+                    self.0
+                }
+
+                #[inline(always)]
+                unsafe fn float_tile<W: Weight, const M: usize, const N: usize>(self, tile: &FloatTile<W>) {
+                    #[target_feature(enable = $features)]
+                    unsafe fn compiled<W: Weight, const M: usize, const N: usize>(s: $vector, tile: &FloatTile<W>) {
+                        // SAFETY: the caller's promise.
+                        unsafe { tile::float::<_, W, M, N>(s, tile) }
+                    }
+                    // SAFETY: `self` proves the features; the tile is the caller's promise.
+                    unsafe { compiled::<W, M, N>(self.0, tile) }
+                }
+
+                #[inline(always)]
+                unsafe fn integer_tile<const M: usize, const N: usize>(self, tile: &IntegerTile) {
+                    #[target_feature(enable = $features)]
+                    unsafe fn compiled<const M: usize, const N: usize>(i: $int, tile: &IntegerTile) {
+                        // SAFETY: the caller's promise.
+                        unsafe { integer::tile::<_, M, N>(i, tile) }
+                    }
+                    // SAFETY: `self` proves the features; the tile is the caller's promise.
+                    unsafe { compiled::<M, N>(self.1, tile) }
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            fn block(block: &Block) {
+                // SAFETY: the features are enabled here.
+                linear::block(unsafe { This::assume() }, block);
+            }
+            #[target_feature(enable = $features)]
+            fn quantise(row: &[f32], bytes: &mut [u8]) -> f32 {
+                // SAFETY: the features are enabled here.
+                integer::quantise(unsafe { This::assume() }, row, bytes)
+            }
+            #[target_feature(enable = $features)]
+            fn head(head: &Head, scratch: &mut [f32]) {
+                // SAFETY: the features are enabled here.
+                attention::head(unsafe { This::assume() }, head, scratch);
+            }
+            #[target_feature(enable = $features)]
+            fn layer_norm(x: &[f32], eps: f32, y: &mut [f32]) {
+                // SAFETY: the features are enabled here.
+                norm::layer_norm(unsafe { $vector::assume() }, x, eps, y);
+            }
+            #[target_feature(enable = $features)]
+            fn layer_norm_affine(x: &mut [f32], eps: f32, gain: &[f32], bias: &[f32]) {
+                // SAFETY: the features are enabled here.
+                norm::layer_norm_affine(unsafe { $vector::assume() }, x, eps, gain, bias);
+            }
+            #[target_feature(enable = $features)]
+            fn softmax(row: &mut [f32]) {
+                // SAFETY: the features are enabled here.
+                vector::softmax(unsafe { $vector::assume() }, row);
+            }
+            #[target_feature(enable = $features)]
+            fn dot(a: &[f32], b: &[f32]) -> f32 {
+                // SAFETY: the features are enabled here.
+                vector::dot(unsafe { $vector::assume() }, a, b)
+            }
+            #[target_feature(enable = $features)]
+            fn scaled_add(y: &mut [f32], a: f32, x: &[f32]) {
+                // SAFETY: the features are enabled here.
+                vector::scaled_add(unsafe { $vector::assume() }, y, a, x);
+            }
+            #[target_feature(enable = $features)]
+            fn scaled(y: &mut [f32], a: f32, x: &[f32]) {
+                // SAFETY: the features are enabled here.
+                vector::scaled(unsafe { $vector::assume() }, y, a, x);
+            }
+            crate::table::Table {
+                name: $name,
+                panels: <$vector as crate::simd::Simd>::PANELS,
+                linear: block,
+                quantise,
+                head,
+                layer_norm,
+                layer_norm_affine,
+                softmax,
+                dot,
+                scaled_add,
+                scaled,
+            }
+        };
+    };
+}
+pub(crate) use table;

@@ -1,0 +1,179 @@
+use core::arch::x86_64::*;
+
+use crate::simd::{Integer, Simd};
+
+/// AVX-512 F, BW, DQ and VL. A value proves that this CPU has them.
+#[derive(Clone, Copy)]
+pub struct Avx512(());
+
+/// AVX-512 VNNI. A value proves that this CPU has it.
+#[derive(Clone, Copy)]
+pub struct Vnni(());
+
+impl Avx512 {
+    /// # Safety
+    /// This CPU has AVX-512 F, BW, DQ and VL.
+    #[inline(always)]
+    pub unsafe fn assume() -> Self {
+        Avx512(())
+    }
+}
+
+impl Vnni {
+    /// # Safety
+    /// This CPU has AVX-512 VNNI.
+    #[inline(always)]
+    pub unsafe fn assume() -> Self {
+        Vnni(())
+    }
+}
+
+/// A method that is one instruction.
+macro_rules! instruction {
+    ($name:ident, $instruction:ident $(, $operand:ident)+) => {
+        #[inline(always)]
+        fn $name(self $(, $operand: __m512)+) -> __m512 {
+            // SAFETY: `self` proves the instructions.
+            unsafe { $instruction($($operand),+) }
+        }
+    };
+}
+
+impl Simd for Avx512 {
+    const ROWS: usize = 12;
+    const PANELS: usize = 2;
+
+    type V = __m512;
+    type Four = *const f32;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32; 16]) -> __m512 {
+        // SAFETY: `self` proves the instructions, and sixteen floats are there.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn load_half(self, from: &[u16; 16]) -> __m512 {
+        // SAFETY: `self` proves the instructions, and sixteen halves are there.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn load_int(self, from: &[i32; 16]) -> __m512 {
+        // SAFETY: `self` proves the instructions, and sixteen integers are there.
+        unsafe { _mm512_cvtepi32_ps(_mm512_loadu_si512(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn store(self, v: __m512, to: &mut [f32; 16]) {
+        // SAFETY: `self` proves the instructions, and there is room for sixteen floats.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), v) }
+    }
+
+    #[inline(always)]
+    unsafe fn four(self, from: *const f32) -> *const f32 {
+        from
+    }
+
+    #[inline(always)]
+    fn fma_lane<const J: usize>(self, x: *const f32, w: __m512, acc: __m512) -> __m512 {
+        // SAFETY: `four` was promised four floats.
+        self.fma(self.splat(unsafe { *x.add(J) }), w, acc)
+    }
+
+    instruction!(fma, _mm512_fmadd_ps, a, b, c);
+    instruction!(add, _mm512_add_ps, a, b);
+    instruction!(sub, _mm512_sub_ps, a, b);
+    instruction!(mul, _mm512_mul_ps, a, b);
+    instruction!(div, _mm512_div_ps, a, b);
+    instruction!(min, _mm512_min_ps, a, b);
+    instruction!(max, _mm512_max_ps, a, b);
+    instruction!(abs, _mm512_abs_ps, a);
+
+    #[inline(always)]
+    fn if_negative(self, a: __m512, yes: __m512, no: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(a)), no, yes) }
+    }
+
+    #[inline(always)]
+    fn exponent(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(a))) }
+    }
+
+    #[inline(always)]
+    fn sum(self, v: __m512) -> f32 {
+        // SAFETY: `self` proves the instructions.
+        unsafe {
+            let eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v));
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+
+    #[inline(always)]
+    fn largest(self, v: __m512) -> f32 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_reduce_max_ps(v) }
+    }
+
+    #[inline(always)]
+    fn to_bytes(self, v: __m512) -> [i8; 16] {
+        let mut bytes = [0; 16];
+        // SAFETY: `self` proves the instructions, and there is room for sixteen bytes.
+        unsafe {
+            _mm_storeu_si128(bytes.as_mut_ptr().cast(), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
+        }
+        bytes
+    }
+}
+
+impl Integer for Vnni {
+    const ROWS: usize = 12;
+    const PANELS: usize = 2;
+    const SIGNED: bool = false;
+
+    type Sums = __m512i;
+    type Weights = __m512i;
+    type Sixteen = *const u8;
+
+    #[inline(always)]
+    fn zero(self) -> __m512i {
+        // SAFETY: `self` proves the instructions.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    fn weights(self, from: &[i8; 64]) -> __m512i {
+        // SAFETY: `self` proves the instructions, and 64 bytes are there.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn sixteen(self, from: *const u8) -> *const u8 {
+        from
+    }
+
+    #[inline(always)]
+    fn dot<const J: usize>(self, x: *const u8, w: __m512i, sums: __m512i) -> __m512i {
+        // SAFETY: `self` proves the instructions, and `sixteen` was promised sixteen bytes.
+        unsafe {
+            let x = _mm512_set1_epi32(x.cast::<i32>().add(J).read_unaligned());
+            _mm512_dpbusd_epi32(sums, x, w)
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, sums: __m512i, to: &mut [i32; 16]) {
+        // SAFETY: `self` proves the instructions, and there is room for sixteen integers.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), sums) }
+    }
+}
