@@ -44,6 +44,15 @@ impl Output {
         }
     }
 
+    /// The file under its temporary name, with all that was written so far.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn staged(&mut self) -> Result<&Path, Error> {
+        self.writer.flush().map_err(Error::io(&self.path))?;
+        Ok(self.writer.get_ref().path())
+    }
+
     /// Moves the finished file to its place, over any older one.
     ///
     /// # Errors
@@ -54,6 +63,15 @@ impl Output {
         readable(file.as_file()).map_err(Error::io(&path))?;
         file.persist(&path).map_err(|error| Error::io(&path)(error.error))?;
         Ok(())
+    }
+
+    /// Where all that was written so far lies until [`Output::commit`], to be checked before it counts.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn draft(&mut self) -> Result<&Path, Error> {
+        self.writer.flush().map_err(Error::io(&self.path))?;
+        Ok(self.writer.get_ref().path())
     }
 
     /// The final place, for messages.
@@ -106,6 +124,7 @@ mod tests {
 
         let mut output = Output::create(&path, false).unwrap();
         output.write_all(b"whole").unwrap();
+        assert_eq!(fs::read(output.draft().unwrap()).unwrap(), b"whole");
         output.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"whole");
 
