@@ -1,7 +1,7 @@
 use core::fmt;
 
 use crate::generic;
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 use crate::neon as native;
 use crate::table::Table;
 #[cfg(target_arch = "x86_64")]
@@ -48,7 +48,7 @@ impl Kernels {
 }
 
 /// Other architectures have the plain twins only.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon"))))]
 mod native {
     use crate::table::Table;
 

@@ -22,13 +22,15 @@ mod kernels;
 mod layer;
 mod linear;
 pub mod math;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon;
 mod norm;
 mod parallel;
 #[cfg(feature = "std")]
 mod pool;
 mod rows;
 mod shape;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
 mod simd;
 mod table;
 mod vector;

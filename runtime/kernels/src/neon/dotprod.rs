@@ -1,0 +1,91 @@
+use core::arch::aarch64::*;
+use core::arch::asm;
+
+use super::vector::Quarters;
+use crate::simd::Integer;
+
+/// The dot product of Armv8.2 (Cortex-A55, A75, A76 and later). A value proves that this CPU has it.
+#[derive(Clone, Copy)]
+pub struct DotProduct(());
+
+impl DotProduct {
+    /// # Safety
+    /// This CPU has NEON and its dot product.
+    #[inline(always)]
+    pub unsafe fn assume() -> Self {
+        DotProduct(())
+    }
+}
+
+impl Integer for DotProduct {
+    const ROWS: usize = 6;
+    const PANELS: usize = 1;
+    const SIGNED: bool = true;
+
+    type Sums = Quarters<int32x4_t>;
+    type Weights = Quarters<int8x16_t>;
+    type Sixteen = uint8x16_t;
+
+    #[inline(always)]
+    fn zero(self) -> Self::Sums {
+        // SAFETY: `self` proves the instructions.
+        let zero = unsafe { vdupq_n_s32(0) };
+        Quarters(zero, zero, zero, zero)
+    }
+
+    #[inline(always)]
+    fn weights(self, from: &[i8; 64]) -> Self::Weights {
+        let from = from.as_ptr();
+        // SAFETY: `self` proves the instructions, and 64 bytes are there.
+        unsafe { Quarters(vld1q_s8(from), vld1q_s8(from.add(16)), vld1q_s8(from.add(32)), vld1q_s8(from.add(48))) }
+    }
+
+    #[inline(always)]
+    unsafe fn sixteen(self, from: *const u8) -> Self::Sixteen {
+        // SAFETY: `self` proves the instructions, and the caller promised sixteen bytes.
+        unsafe { vld1q_u8(from) }
+    }
+
+    #[inline(always)]
+    fn dot<const J: usize>(self, x: Self::Sixteen, w: Self::Weights, sums: Self::Sums) -> Self::Sums {
+        // SAFETY: `self` proves the instructions.
+        unsafe {
+            Quarters(
+                sdot::<J>(sums.0, w.0, x),
+                sdot::<J>(sums.1, w.1, x),
+                sdot::<J>(sums.2, w.2, x),
+                sdot::<J>(sums.3, w.3, x),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, sums: Self::Sums, to: &mut [i32; 16]) {
+        let to = to.as_mut_ptr();
+        // SAFETY: `self` proves the instructions, and there is room for sixteen integers.
+        unsafe {
+            vst1q_s32(to, sums.0);
+            vst1q_s32(to.add(4), sums.1);
+            vst1q_s32(to.add(8), sums.2);
+            vst1q_s32(to.add(12), sums.3);
+        }
+    }
+}
+
+/// Adds to each lane the dot product of its four weights with bytes `4J..4J + 4`. Rust has no stable intrinsic for it.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn sdot<const J: usize>(mut sums: int32x4_t, w: int8x16_t, x: uint8x16_t) -> int32x4_t {
+    // SAFETY: the instruction is part of the feature, and reads and writes these registers only.
+    unsafe {
+        asm!(
+            "sdot {0:v}.4s, {1:v}.16b, {2:v}.4b[{3}]",
+            inout(vreg) sums,
+            in(vreg) w,
+            in(vreg) x,
+            const J,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    sums
+}

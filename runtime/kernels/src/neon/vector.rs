@@ -1,0 +1,214 @@
+use core::arch::aarch64::*;
+use core::arch::asm;
+
+use crate::simd::Simd;
+
+/// NEON. A value proves that this CPU has it.
+#[derive(Clone, Copy)]
+pub struct Neon(());
+
+/// Sixteen lanes, four by four.
+#[derive(Clone, Copy)]
+pub struct Quarters<T>(pub T, pub T, pub T, pub T);
+
+impl Neon {
+    /// # Safety
+    /// This CPU has NEON.
+    #[inline(always)]
+    pub unsafe fn assume() -> Self {
+        Neon(())
+    }
+}
+
+/// A method of four quarters.
+macro_rules! quarters {
+    ($name:ident, $instruction:ident $(, $operand:ident)+) => {
+        #[inline(always)]
+        fn $name(self $(, $operand: Self::V)+) -> Self::V {
+            // SAFETY: `self` proves the instructions.
+            unsafe {
+                Quarters(
+                    $instruction($($operand.0),+),
+                    $instruction($($operand.1),+),
+                    $instruction($($operand.2),+),
+                    $instruction($($operand.3),+),
+                )
+            }
+        }
+    };
+}
+
+impl Simd for Neon {
+    const ROWS: usize = 6;
+    const PANELS: usize = 1;
+
+    type V = Quarters<float32x4_t>;
+    type Four = float32x4_t;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::V {
+        // SAFETY: `self` proves the instructions.
+        let v = unsafe { vdupq_n_f32(x) };
+        Quarters(v, v, v, v)
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32; 16]) -> Self::V {
+        let from = from.as_ptr();
+        // SAFETY: `self` proves the instructions, and sixteen floats are there.
+        unsafe { Quarters(vld1q_f32(from), vld1q_f32(from.add(4)), vld1q_f32(from.add(8)), vld1q_f32(from.add(12))) }
+    }
+
+    #[inline(always)]
+    fn load_half(self, from: &[u16; 16]) -> Self::V {
+        // SAFETY: `self` proves the instructions, and sixteen halves are there.
+        unsafe {
+            let (low, high) = (vld1q_u16(from.as_ptr()), vld1q_u16(from.as_ptr().add(8)));
+            Quarters(widen_low(low), widen_high(low), widen_low(high), widen_high(high))
+        }
+    }
+
+    #[inline(always)]
+    fn load_int(self, from: &[i32; 16]) -> Self::V {
+        let from = from.as_ptr();
+        // SAFETY: `self` proves the instructions, and sixteen integers are there.
+        unsafe {
+            Quarters(
+                vcvtq_f32_s32(vld1q_s32(from)),
+                vcvtq_f32_s32(vld1q_s32(from.add(4))),
+                vcvtq_f32_s32(vld1q_s32(from.add(8))),
+                vcvtq_f32_s32(vld1q_s32(from.add(12))),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, v: Self::V, to: &mut [f32; 16]) {
+        let to = to.as_mut_ptr();
+        // SAFETY: `self` proves the instructions, and there is room for sixteen floats.
+        unsafe {
+            vst1q_f32(to, v.0);
+            vst1q_f32(to.add(4), v.1);
+            vst1q_f32(to.add(8), v.2);
+            vst1q_f32(to.add(12), v.3);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn four(self, from: *const f32) -> Self::Four {
+        // SAFETY: `self` proves the instructions, and the caller promised four floats.
+        unsafe { vld1q_f32(from) }
+    }
+
+    #[inline(always)]
+    fn fma_lane<const J: usize>(self, x: Self::Four, w: Self::V, acc: Self::V) -> Self::V {
+        macro_rules! by_lane {
+            ($lane:literal) => {
+                // SAFETY: `self` proves the instructions.
+                unsafe {
+                    Quarters(
+                        vfmaq_laneq_f32::<$lane>(acc.0, w.0, x),
+                        vfmaq_laneq_f32::<$lane>(acc.1, w.1, x),
+                        vfmaq_laneq_f32::<$lane>(acc.2, w.2, x),
+                        vfmaq_laneq_f32::<$lane>(acc.3, w.3, x),
+                    )
+                }
+            };
+        }
+        match J {
+            0 => by_lane!(0),
+            1 => by_lane!(1),
+            2 => by_lane!(2),
+            _ => by_lane!(3),
+        }
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // SAFETY: `self` proves the instructions.
+        unsafe {
+            Quarters(
+                vfmaq_f32(c.0, a.0, b.0),
+                vfmaq_f32(c.1, a.1, b.1),
+                vfmaq_f32(c.2, a.2, b.2),
+                vfmaq_f32(c.3, a.3, b.3),
+            )
+        }
+    }
+
+    quarters!(add, vaddq_f32, a, b);
+    quarters!(sub, vsubq_f32, a, b);
+    quarters!(mul, vmulq_f32, a, b);
+    quarters!(div, vdivq_f32, a, b);
+    quarters!(min, vminq_f32, a, b);
+    quarters!(max, vmaxq_f32, a, b);
+    quarters!(abs, vabsq_f32, a);
+    quarters!(exponent, shift_into_exponent, a);
+
+    #[inline(always)]
+    fn if_negative(self, a: Self::V, yes: Self::V, no: Self::V) -> Self::V {
+        // SAFETY: `self` proves the instructions.
+        unsafe {
+            Quarters(
+                vbslq_f32(vcltzq_f32(a.0), yes.0, no.0),
+                vbslq_f32(vcltzq_f32(a.1), yes.1, no.1),
+                vbslq_f32(vcltzq_f32(a.2), yes.2, no.2),
+                vbslq_f32(vcltzq_f32(a.3), yes.3, no.3),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { vaddvq_f32(vaddq_f32(vaddq_f32(v.0, v.1), vaddq_f32(v.2, v.3))) }
+    }
+
+    #[inline(always)]
+    fn largest(self, v: Self::V) -> f32 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { vmaxvq_f32(vmaxq_f32(vmaxq_f32(v.0, v.1), vmaxq_f32(v.2, v.3))) }
+    }
+
+    #[inline(always)]
+    fn to_bytes(self, v: Self::V) -> [i8; 16] {
+        let mut bytes = [0; 16];
+        // SAFETY: `self` proves the instructions, and there is room for sixteen bytes.
+        unsafe {
+            let low = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(v.0)), vcvtnq_s32_f32(v.1));
+            let high = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(v.2)), vcvtnq_s32_f32(v.3));
+            vst1q_s8(bytes.as_mut_ptr(), vqmovn_high_s16(vqmovn_s16(low), high));
+        }
+        bytes
+    }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn shift_into_exponent(x: float32x4_t) -> float32x4_t {
+    vreinterpretq_f32_s32(vshlq_n_s32::<23>(vreinterpretq_s32_f32(x)))
+}
+
+/// The lower four halves as floats. Rust has no stable intrinsic for it.
+#[inline]
+#[target_feature(enable = "neon")]
+fn widen_low(halves: uint16x8_t) -> float32x4_t {
+    let floats;
+    // SAFETY: the instruction is part of NEON, and reads and writes these registers only.
+    unsafe {
+        asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) floats, in(vreg) halves, options(pure, nomem, nostack, preserves_flags));
+    }
+    floats
+}
+
+/// The upper four halves as floats.
+#[inline]
+#[target_feature(enable = "neon")]
+fn widen_high(halves: uint16x8_t) -> float32x4_t {
+    let floats;
+    // SAFETY: the instruction is part of NEON, and reads and writes these registers only.
+    unsafe {
+        asm!("fcvtl2 {0:v}.4s, {1:v}.8h", out(vreg) floats, in(vreg) halves, options(pure, nomem, nostack, preserves_flags));
+    }
+    floats
+}
