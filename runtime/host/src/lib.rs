@@ -20,13 +20,15 @@
 #![deny(unsafe_code)]
 
 mod classifier;
+pub mod decode;
 pub mod engine;
 mod error;
 mod image_tower;
-mod label_bank;
+pub mod label_bank;
 pub mod label_set;
 pub mod machine;
 mod mapping;
+pub mod npy;
 pub mod onnx;
 pub mod output;
 pub mod preset;
@@ -36,6 +38,7 @@ pub mod threads;
 pub mod tokenizer;
 
 pub use classifier::{Classifier, LabelSource, Scored, Scores};
+pub use engine::Engine;
 pub use error::Error;
 pub use image_tower::{ImageTower, Options};
 pub use label_bank::LabelBank;

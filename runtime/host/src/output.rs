@@ -44,15 +44,6 @@ impl Output {
         }
     }
 
-    /// The file under its temporary name, with all that was written so far.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn staged(&mut self) -> Result<&Path, Error> {
-        self.writer.flush().map_err(Error::io(&self.path))?;
-        Ok(self.writer.get_ref().path())
-    }
-
     /// Moves the finished file to its place, over any older one.
     ///
     /// # Errors

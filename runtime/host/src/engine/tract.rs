@@ -8,6 +8,7 @@ use std::sync::Arc;
 use edgelip_runtime::image::Preprocess;
 use tract_onnx::pb::{self, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto};
 use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::internal::{TractErrorContext, bail};
 
 use super::{ImageEngine, Output, TextEngine};
 use crate::Error;
@@ -155,9 +156,12 @@ pub struct TractImage {
     model: Arc<TypedRunnableModel>,
     preprocess: Preprocess,
     shape: [usize; 4],
-    embedding: Option<(usize, Vec<f32>)>,
-    logits: Option<(usize, Vec<f32>)>,
+    embedding: Option<Slot>,
+    logits: Option<Slot>,
 }
+
+/// The index of an output and its latest values.
+type Slot = (usize, Vec<f32>);
 
 impl TractImage {
     /// Compiles the graph for one image of `[height, width]`, whose pixels are normalised as `preprocess` says.
@@ -183,10 +187,10 @@ impl TractImage {
 
 impl ImageEngine for TractImage {
     fn run(&mut self, pixels: &[u8]) -> Result<Output<'_>, Error> {
-        let mut values = vec![0.0; self.shape.iter().product()];
-        self.preprocess.normalize(pixels, &mut values);
+        let mut image = vec![0.0; self.shape.iter().product()];
+        self.preprocess.normalize(pixels, &mut image)?;
         let outputs = guarded(|| {
-            let input = Tensor::from_shape(&self.shape, &values)?;
+            let input = Tensor::from_shape(&self.shape, &image)?;
             self.model.run(tvec!(input.into_tvalue()))
         })?;
         if let Some((index, embedding)) = &mut self.embedding {
@@ -196,7 +200,6 @@ impl ImageEngine for TractImage {
         if let Some((index, logits)) = &mut self.logits {
             *logits = floats(&outputs, *index)?;
         }
-        let values = |slot: &'_ Option<(usize, Vec<f32>)>| slot.as_ref().map(|slot| slot.1.as_slice());
         Ok(Output { embedding: values(&self.embedding), logits: values(&self.logits) })
     }
 
@@ -287,6 +290,10 @@ impl TextEngine for TractText {
     fn scratch_bytes(&self) -> Option<usize> {
         None
     }
+}
+
+fn values(slot: &Option<Slot>) -> Option<&[f32]> {
+    slot.as_ref().map(|slot| slot.1.as_slice())
 }
 
 fn floats(outputs: &[TValue], index: usize) -> Result<Vec<f32>, Error> {
