@@ -67,9 +67,18 @@ pub enum Error {
     /// A model can't be held against its source.
     #[error("verification: {0}")]
     Verify(String),
+    /// Photos to calibrate on that can't be used.
+    #[error("calibration: {0}")]
+    Calibration(String),
     /// The runtime refuses something.
     #[error(transparent)]
     Runtime(#[from] edgelip_runtime::Error),
+    /// The host's library refuses something.
+    #[error(transparent)]
+    Host(#[from] edgelip::Error),
+    /// A model can't be written.
+    #[error(transparent)]
+    Onnx(#[from] edgelip::onnx::Error),
 }
 
 impl Error {

@@ -1,12 +1,13 @@
 //! Turns a trained image-text checkpoint into one ONNX file that boards execute in place.
 //!
 //! [`checkpoint`] reads bytes into tensors, [`layout`] knows what they mean and offers them as a [`source::Source`]; [`schedule`] turns a
-//! compression rate into tokens merged per block; [`graph`] folds and packs a source into an ONNX model; [`reference`](mod@reference)
+//! compression rate into tokens merged per block, [`calibrate`] tries several on photos; [`graph`] folds and packs a source into an ONNX model; [`reference`](mod@reference)
 //! computes the source's own embeddings, and [`verify`] holds the written file against them. [`templates`] are
 //! the prompts that labels are embedded with.
 
 #![forbid(unsafe_code)]
 
+pub mod calibrate;
 pub mod checkpoint;
 pub mod error;
 pub mod graph;

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use edgelip_runtime::plan::{Merge, Plan, VisionShape};
 
 use crate::error::Error;
+use crate::source::ModelConfig;
 
 /// From this rate on, [`Shape::Auto`] takes the same share of tokens in each block.
 const GEO_FROM: f64 = 0.45;
@@ -109,6 +110,23 @@ pub struct Schedule {
     pub saving: f64,
     /// The shape that was used, never [`Shape::Auto`].
     pub shape: Shape,
+}
+
+/// The image tower of a model as the planner sees it.
+///
+/// # Errors
+/// [`Error::NoTower`] if there is none.
+pub fn tower(model: &ModelConfig) -> Result<VisionShape, Error> {
+    let vision = model.vision()?;
+    Ok(VisionShape {
+        image: vision.image_size,
+        patch: vision.patch,
+        width: vision.width,
+        heads: vision.heads,
+        blocks: vision.blocks,
+        mlp: vision.mlp,
+        embedding: model.embedding,
+    })
 }
 
 /// The schedule of a shape whose saving is nearest to `compression`.

@@ -90,6 +90,12 @@ impl Clip {
         &self.checkpoint
     }
 
+    /// Parameters of a tower, `vision` or `text`.
+    pub fn parameters(&self, tower: &str) -> u64 {
+        let of_tower = self.names.iter().filter(|(canonical, _)| canonical.split('.').next() == Some(tower));
+        of_tower.filter_map(|(_, name)| self.checkpoint.shape(name)).map(|shape| shape.iter().product::<usize>() as u64).sum()
+    }
+
     /// Where the weights come from, to be completed.
     pub fn provenance_mut(&mut self) -> &mut Provenance {
         &mut self.model.provenance

@@ -1,0 +1,263 @@
+//! What can be asked for, and which wishes contradict each other.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use clap::{Parser, ValueEnum};
+use edgelip_export::graph::{self, Precision};
+use edgelip_export::schedule::Shape;
+
+const EXAMPLES: &str = "\
+Examples:
+  edgelip-export clip-vit-base-patch16 --compression 0.5 --dry-run
+      What would become of the model: tokens in each block, multiply-adds, bytes.
+  edgelip-export clip-vit-base-patch16 -o model.onnx --compression 0.5 --labels labels.txt --templates imagenet-80
+      Half of the arithmetic, and the labels of a file baked in.
+  edgelip-export clip-vit-base-patch32 -o model.onnx --text text.onnx --precision int8
+      Both towers, so that labels can be made on the board.
+  edgelip-export clip-vit-large-patch14 -o model.onnx --compression 0.3 --schedule calibrate:photos/
+      Merging spread over the blocks as suits these photos best.
+
+Exit status: 0 written and verified, 1 verified and not near enough to the checkpoint (nothing is written), 2 anything else.";
+
+/// Turns a trained CLIP checkpoint into one ONNX file that boards execute in place.
+#[derive(Debug, Parser)]
+#[command(name = "edgelip-export", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// The checkpoint's folder in Hugging Face's layout: config.json, preprocessor_config.json, weights as safetensors, and a tokenizer if
+    /// texts matter
+    pub checkpoint: PathBuf,
+
+    /// Where to write the image tower
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Where to write the text tower, which turns words into labels on the board
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+
+    /// Share of the image tower's multiply-adds to save by merging tokens, from 0 (the original model) to less than 1
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub compression: Option<f64>,
+
+    /// How tokens to merge are chosen [default: ward]
+    #[arg(long, value_enum)]
+    pub merge: Option<MergeRule>,
+
+    /// How merging is spread over the blocks: auto, geo, constant, decreasing, list:8,8,… (tokens merged in each block) or calibrate:FOLDER
+    /// (tried on photos) [default: auto]
+    #[arg(long, value_name = "SHAPE")]
+    pub schedule: Option<String>,
+
+    /// Side of the images in pixels, if not the checkpoint's own
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<usize>,
+
+    /// Labels to bake in: one a line, CSV, a JSON list, or a JSON object of labels and prompts
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+
+    /// A prompt with {} for the label; may be repeated, the embeddings are averaged [default: "a photo of a {}."]
+    #[arg(long, value_name = "PROMPT")]
+    pub template: Vec<String>,
+
+    /// Prompts from a file, one a line, or a known set: imagenet-80, simple-7, photo, none
+    #[arg(long, value_name = "FILE|SET")]
+    pub templates: Option<String>,
+
+    /// How weights are stored
+    #[arg(long, value_enum, default_value = "f32")]
+    pub precision: Weights,
+
+    /// Licence of the weights, noted in the file
+    #[arg(long, value_name = "TEXT")]
+    pub licence: Option<String>,
+
+    /// Only say what would be written
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Write without holding the file against the checkpoint
+    #[arg(long)]
+    pub no_verify: bool,
+
+    /// Replace files that exist
+    #[arg(long)]
+    pub force: bool,
+
+    /// Threads for whatever runs the model [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How tokens to merge are chosen.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum MergeRule {
+    /// Ward's criterion on keys and tokens; the more accurate one
+    Ward,
+    /// As in Token Merging (Bolya et al.); the cheaper one
+    Tome,
+}
+
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Weights {
+    /// 32-bit floating point: the checkpoint's own arithmetic
+    F32,
+    /// 16-bit floating point: half the bytes
+    F16,
+    /// 8-bit integers: a quarter of the bytes, integer arithmetic
+    #[value(alias = "i8")]
+    Int8,
+}
+
+/// Where the schedule comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Schedule {
+    /// Computed.
+    Shape(Shape),
+    /// Tried on the photos of a folder.
+    Calibrate(PathBuf),
+}
+
+impl Args {
+    /// Refuses wishes that contradict each other or have no effect.
+    pub fn check(self) -> Result<Args> {
+        let writes = self.output.is_some() || self.text.is_some();
+        ensure!(writes || self.dry_run, "nothing to write: give -o FILE for the image tower, --text FILE for the text tower, or --dry-run");
+        if let (Some(output), Some(text)) = (&self.output, &self.text) {
+            ensure!(!same_file(output, text), "-o and --text are the same file");
+        }
+        if !self.wants_vision() {
+            let idle = [
+                ("--compression", self.compression.is_some()),
+                ("--merge", self.merge.is_some()),
+                ("--schedule", self.schedule.is_some()),
+                ("--image-size", self.image_size.is_some()),
+                ("--labels", self.labels.is_some()),
+            ];
+            if let Some((name, _)) = idle.into_iter().find(|&(_, given)| given) {
+                bail!("{name} is about the image tower: give -o FILE too");
+            }
+        }
+        if self.labels.is_none() {
+            ensure!(self.template.is_empty(), "--template needs --labels");
+            ensure!(self.templates.is_none(), "--templates needs --labels");
+        }
+        ensure!(self.template.is_empty() || self.templates.is_none(), "give either --template or --templates");
+        ensure!(self.threads.is_none_or(|threads| (1..=edgelip::threads::MAX_THREADS).contains(&threads)),
+            "--threads must be from 1 to {}", edgelip::threads::MAX_THREADS);
+        let schedule = self.schedule()?;
+        let by_list = matches!(schedule, Schedule::Shape(Shape::List(_)));
+        if self.compression.unwrap_or(0.0) == 0.0 && !by_list {
+            ensure!(self.schedule.is_none(), "--schedule needs --compression above 0 (or is list:…, which says all itself)");
+            ensure!(self.merge.is_none(), "--merge needs --compression above 0, or --schedule list:…");
+        }
+        Ok(self)
+    }
+
+    /// Whether the image tower is asked for.
+    pub fn wants_vision(&self) -> bool {
+        self.output.is_some() || self.text.is_none()
+    }
+
+    /// The schedule asked for.
+    pub fn schedule(&self) -> Result<Schedule> {
+        let text = self.schedule.as_deref().unwrap_or("auto");
+        match text.strip_prefix("calibrate:") {
+            Some("") => bail!("calibrate:FOLDER needs a folder of photos"),
+            Some(folder) => Ok(Schedule::Calibrate(folder.into())),
+            None => Ok(Schedule::Shape(text.parse()?)),
+        }
+    }
+
+    /// The merging rule asked for.
+    pub fn merge(&self) -> graph::Merge {
+        match self.merge {
+            None | Some(MergeRule::Ward) => graph::Merge::Ward,
+            Some(MergeRule::Tome) => graph::Merge::Tome,
+        }
+    }
+
+    /// The precision asked for.
+    pub fn precision(&self) -> Precision {
+        match self.precision {
+            Weights::F32 => Precision::F32,
+            Weights::F16 => Precision::F16,
+            Weights::Int8 => Precision::I8,
+        }
+    }
+
+    /// The threads asked for.
+    pub fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(edgelip::threads::default_threads)
+    }
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some((folder.canonicalize().ok()?, path.file_name()?.to_owned()))
+    };
+    a == b || place(a).is_some_and(|a| Some(a) == place(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str) -> Result<Args, String> {
+        let words = ["edgelip-export", "clip"].into_iter().chain(line.split_whitespace());
+        Args::try_parse_from(words).map_err(|error| error.to_string())?.check().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn wishes_that_go_together() {
+        for line in [
+            "-o m.onnx",
+            "--dry-run",
+            "--text t.onnx",
+            "--dry-run --compression 0.5 --merge tome --schedule geo",
+            "-o m.onnx --schedule list:1,0 --merge ward",
+            "-o m.onnx --schedule list:1,0 --compression 0.1",
+            "-o m.onnx --labels l.txt --template {} --template my.{}",
+            "-o m.onnx --compression 0.3 --schedule calibrate:photos --precision int8",
+            "-o m.onnx --text t.onnx --precision i8 --threads 2 --image-size 160 --licence MIT",
+        ] {
+            check(line).expect(line);
+        }
+    }
+
+    #[test]
+    fn wishes_that_do_not() {
+        for (line, reason) in [
+            ("", "nothing to write"),
+            ("-o m.onnx --text m.onnx", "the same file"),
+            ("-o m.onnx --text ./m.onnx", "the same file"),
+            ("--text t.onnx --compression 0.5", "--compression is about the image tower"),
+            ("--text t.onnx --labels l.txt", "--labels is about the image tower"),
+            ("-o m.onnx --template {}", "--template needs --labels"),
+            ("-o m.onnx --templates photo", "--templates needs --labels"),
+            ("-o m.onnx --labels l --template {} --templates photo", "either --template or --templates"),
+            ("-o m.onnx --schedule geo", "--schedule needs --compression"),
+            ("-o m.onnx --compression 0 --schedule geo", "--schedule needs --compression"),
+            ("-o m.onnx --merge ward", "--merge needs --compression"),
+            ("-o m.onnx --compression 0.5 --schedule fast", "no schedule is called `fast`"),
+            ("-o m.onnx --compression 0.5 --schedule calibrate:", "needs a folder"),
+            ("-o m.onnx --threads 0", "--threads must be"),
+        ] {
+            let error = check(line).expect_err(line);
+            assert!(error.contains(reason), "{line}: {error}");
+        }
+    }
+}
