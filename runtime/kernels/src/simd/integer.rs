@@ -27,17 +27,20 @@ pub unsafe fn tile<I: Integer, const M: usize, const N: usize>(i: I, tile: &Inte
     let mut step = 0;
 
     macro_rules! weights {
-        ($n:ident, $lane:literal) => {
+        ($n:expr, $lane:literal) => {
             // SAFETY: `step + $lane < steps`, and a panel is `steps × 64`.
             i.weights(unsafe { &*tile.panels.add(($n * steps + step + $lane) * STEP).cast::<[i8; STEP]>() })
         };
     }
     macro_rules! pair {
         ($lane:literal, $next:literal, $x:ident) => {
-            for n in 0..N {
-                let w = [weights!(n, $lane), weights!(n, $next)];
-                for m in 0..M {
-                    sums[m][n] = i.dot_pair::<$lane, $next>($x[m], w, sums[m][n]);
+            let mut w = [[weights!(0, $lane), weights!(0, $next)]; N];
+            for n in 1..N {
+                w[n] = [weights!(n, $lane), weights!(n, $next)];
+            }
+            for m in 0..M {
+                for n in 0..N {
+                    sums[m][n] = i.dot_pair::<$lane, $next>($x[m], w[n], sums[m][n]);
                 }
             }
         };
@@ -52,26 +55,34 @@ pub unsafe fn tile<I: Integer, const M: usize, const N: usize>(i: I, tile: &Inte
             }
         };
     }
-    while step < steps {
-        // SAFETY: rows are readable up to a multiple of 16 bytes, and `step` is a multiple of four.
-        let mut x = [unsafe { i.sixteen(tile.x.add(4 * step)) }; M];
-        for m in 1..M {
-            // SAFETY: as above.
-            x[m] = unsafe { i.sixteen(tile.x.add(m * tile.x_stride + 4 * step)) };
-        }
-        match steps - step {
-            1 => single!(0, x),
-            2 => pair!(0, 1, x),
-            3 => {
-                pair!(0, 1, x);
-                single!(2, x);
+    macro_rules! rows {
+        () => {{
+            // SAFETY: rows are readable up to a multiple of 16 bytes, and `step` is a multiple of four.
+            let mut x = [unsafe { i.sixteen(tile.x.add(4 * step)) }; M];
+            for m in 1..M {
+                // SAFETY: as above.
+                x[m] = unsafe { i.sixteen(tile.x.add(m * tile.x_stride + 4 * step)) };
             }
-            _ => {
-                pair!(0, 1, x);
-                pair!(2, 3, x);
-            }
-        }
+            x
+        }};
+    }
+    while step + 4 <= steps {
+        let x = rows!();
+        pair!(0, 1, x);
+        pair!(2, 3, x);
         step += 4;
+    }
+    if step < steps {
+        let x = rows!();
+        let rest = steps - step;
+        if rest == 1 {
+            single!(0, x);
+        } else {
+            pair!(0, 1, x);
+        }
+        if rest == 3 {
+            single!(2, x);
+        }
     }
     for m in 0..M {
         for n in 0..N {

@@ -42,12 +42,16 @@ pub unsafe fn float<S: Simd, W: Weight, const M: usize, const N: usize>(s: S, ti
 
     macro_rules! step {
         ($lane:literal, $x:ident) => {
+            let mut w = [s.splat(0.0); N];
             for n in 0..N {
                 // SAFETY: `k + $lane < inputs`, and a panel is `inputs × 16`.
-                let from = unsafe { &*tile.panels.add((n * inputs + k + $lane) * LANES).cast::<[W; LANES]>() };
-                let w = W::load(s, from);
-                for m in 0..M {
-                    sums[m][n] = s.fma_lane::<$lane>($x[m], w, sums[m][n]);
+                w[n] = W::load(s, unsafe {
+                    &*tile.panels.add((n * inputs + k + $lane) * LANES).cast::<[W; LANES]>()
+                });
+            }
+            for m in 0..M {
+                for n in 0..N {
+                    sums[m][n] = s.fma_lane::<$lane>($x[m], w[n], sums[m][n]);
                 }
             }
         };

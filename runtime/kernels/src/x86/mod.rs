@@ -43,6 +43,8 @@ pub const fn compiled() -> Option<&'static Table> {
         Some(&AVX512_VNNI)
     } else if avx512 {
         Some(&AVX512)
+    } else if avx2 && cfg!(target_feature = "avxvnni") {
+        Some(&AVX2_VNNI)
     } else if avx2 {
         Some(&AVX2)
     } else {
