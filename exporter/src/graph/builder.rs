@@ -103,7 +103,6 @@ impl<'a> Graph<'a> {
         attributes: &[(&'static str, Attribute)],
     ) {
         let inputs = inputs.iter().map(|input| input.0.to_string()).collect();
-        debug_assert!(self.names.insert(name.clone()), "two nodes are called `{name}`");
         self.nodes.push(Node { op_type, name, inputs, outputs, attributes: attributes.to_vec() });
     }
 

@@ -5,8 +5,8 @@ use edgelip_kernels::padded;
 use crate::error::Error;
 use crate::source::{PreprocessConfig, Source};
 
-use super::pack::round_f16;
 use super::Precision;
+use super::pack::round_f16;
 
 /// A linear layer `y = x Wᵀ + b` after folding.
 pub(super) struct Folded {
@@ -140,8 +140,7 @@ pub(super) fn class_row(source: &dyn Source, width: usize, eps: f32) -> Result<V
     let mean = sum.iter().sum::<f64>() / width as f64;
     let variance = sum.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / width as f64;
     let deviation = (variance + f64::from(eps)).sqrt();
-    let mut row: Vec<f32> =
-        (0..width).map(|i| ((sum[i] - mean) / deviation * gain[i] + bias[i]) as f32).collect();
+    let mut row: Vec<f32> = (0..width).map(|i| ((sum[i] - mean) / deviation * gain[i] + bias[i]) as f32).collect();
     row.resize(padded(width), 0.0);
     Ok(row)
 }

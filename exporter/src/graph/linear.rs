@@ -120,15 +120,15 @@ impl<'a> Graph<'a> {
             return Input::Float(x.clone());
         }
         let (least, most, offset) = (self.float(1e-20), self.float(127.0), self.float(128.0));
-        let magnitude = self.node("Abs", &format!("{step}/magnitude"), &[x]);
-        let largest = self.reduce("ReduceMax", &format!("{step}/largest"), &magnitude, -1);
-        let range = self.node("Max", &format!("{step}/range"), &[&largest, &least]);
-        let factor = self.node("Div", &format!("{step}/factor"), &[&most, &range]);
-        let scaled = self.node("Mul", &format!("{step}/scaled"), &[x, &factor]);
-        let rounded = self.node("Round", &format!("{step}/rounded"), &[&scaled]);
-        let shifted = self.node("Add", &format!("{step}/shifted"), &[&rounded, &offset]);
-        let rows = self.cast(&format!("{step}/quantised"), &shifted, ElementType::U8);
-        let scale = self.node("Div", &format!("{step}/row_scale"), &[&range, &most]);
+        let magnitude = self.node("Abs", &format!("{step}/quantise/magnitude"), &[x]);
+        let largest = self.reduce("ReduceMax", &format!("{step}/quantise/largest"), &magnitude, -1);
+        let range = self.node("Max", &format!("{step}/quantise/range"), &[&largest, &least]);
+        let factor = self.node("Div", &format!("{step}/quantise/factor"), &[&most, &range]);
+        let scaled = self.node("Mul", &format!("{step}/quantise/scaled"), &[x, &factor]);
+        let rounded = self.node("Round", &format!("{step}/quantise/rounded"), &[&scaled]);
+        let shifted = self.node("Add", &format!("{step}/quantise/shifted"), &[&rounded, &offset]);
+        let rows = self.cast(&format!("{step}/quantise"), &shifted, ElementType::U8);
+        let scale = self.node("Div", &format!("{step}/quantise/row_scale"), &[&range, &most]);
         Input::Quantised(QuantisedRows { rows, scale })
     }
 
@@ -192,8 +192,7 @@ impl<'a> Graph<'a> {
         };
         let matrix = part("matrix", &layer.matrix);
         let bias = layer.bias.as_ref().map(|bias| part("bias_part", bias));
-        let integer =
-            layer.integer.as_ref().map(|i| (part("scale_part", &i.scale), part("zero_part", &i.zero)));
+        let integer = layer.integer.as_ref().map(|i| (part("scale_part", &i.scale), part("zero_part", &i.zero)));
         let y = match (input, integer) {
             (Input::Quantised(x), Some((scale, zero))) => {
                 let sums = self.node("MatMulInteger", &format!("{step}/sums"), &[&x.rows, &matrix]);

@@ -110,8 +110,8 @@ impl Graph<'_> {
     }
 
     fn halves(&mut self, name: &str, x: &Value, count: usize) -> Halves {
-        let [even, odd] =
-            [("even", 0), ("odd", 1)].map(|(part, start)| self.slice(&format!("{name}/{part}"), x, 1, start, count as i64, 2));
+        let [even, odd] = [("even", 0), ("odd", 1)]
+            .map(|(part, start)| self.slice(&format!("{name}/{part}"), x, 1, start, count as i64, 2));
         Halves { even, odd }
     }
 
@@ -182,7 +182,11 @@ impl Graph<'_> {
             Merge::Ward => even.chain((1..count).step_by(2)).map(|position| position as f32).collect(),
             Merge::Tome | Merge::None => (0..count).map(|index| index as f32).collect(),
         };
-        let keys = self.floats(&format!("keys.{}.{count}", if rule == Merge::Ward { "ward" } else { "tome" }), &[count], &order);
+        let keys = self.floats(
+            &format!("keys.{}.{count}", if rule == Merge::Ward { "ward" } else { "tome" }),
+            &[count],
+            &order,
+        );
         let one_hot = self.one_hot("merge/gone", &pairs.sources, count);
         let attributes = [("axes", Attribute::Ints(vec![1])), ("keepdims", Attribute::Int(0))];
         let gone = self.node_with("ReduceMax", "merge/gone", &[&one_hot], &attributes);

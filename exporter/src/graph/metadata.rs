@@ -36,7 +36,8 @@ pub(super) fn model<'a>(tower: &str, model: &ModelConfig, transformer: &Transfor
     set(&mut onnx, "activation", activation);
     set(&mut onnx, "norm_eps", norm_eps);
     let provenance = &model.provenance;
-    let entries = [("source", &provenance.source), ("source_sha256", &provenance.sha256), ("licence", &provenance.licence)];
+    let entries =
+        [("source", &provenance.source), ("source_sha256", &provenance.sha256), ("licence", &provenance.licence)];
     for (key, value) in entries {
         if let Some(value) = value {
             set(&mut onnx, key, value);

@@ -17,6 +17,9 @@ mod text;
 mod transformer;
 mod vision;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 pub use edgelip_runtime::plan::Merge;

@@ -123,12 +123,7 @@ fn embed_tokens<'a>(
 }
 
 /// `text.token.weight [vocabulary, padded(width)]`.
-fn token_table<'a>(
-    graph: &mut Graph<'a>,
-    source: &'a dyn Source,
-    config: &TextConfig,
-    precision: Precision,
-) -> Value {
+fn token_table<'a>(graph: &mut Graph<'a>, source: &'a dyn Source, config: &TextConfig, precision: Precision) -> Value {
     let (width, stride) = (config.width, padded(config.width));
     let half = precision != Precision::F32;
     let element = if half { ElementType::F16 } else { ElementType::F32 };

@@ -117,7 +117,12 @@ impl<'a> Transformer<'a> {
         let block = format!("{}.blocks.{index}", graph.tower());
         let scale = 1.0 / ((self.width / self.heads) as f64).sqrt();
         let group = |part: &str, scale| {
-            self.load(Affine { layer: format!("{block}.{part}"), norm: Some(format!("{block}.norm1")), scale, bias: true })
+            self.load(Affine {
+                layer: format!("{block}.{part}"),
+                norm: Some(format!("{block}.norm1")),
+                scale,
+                bias: true,
+            })
         };
         let spec = LinearSpec {
             name: format!("{block}.qkv"),

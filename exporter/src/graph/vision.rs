@@ -46,8 +46,7 @@ pub fn vision<'a>(source: &'a dyn Source, options: &VisionOptions) -> Result<Onn
         let sizes_name = format!("vision.blocks.{index}.sizes");
         if block.merged > 0 {
             let (width, heads) = (config.width, config.heads);
-            let tokens =
-                Tokens { rows: &rows, keys: &keys, sizes: sizes.as_ref(), count: block.tokens, width, heads };
+            let tokens = Tokens { rows: &rows, keys: &keys, sizes: sizes.as_ref(), count: block.tokens, width, heads };
             let [kept, kept_sizes] = graph.merge(plan.merge(), &tokens, block.merged);
             sizes = Some(graph.rename(kept_sizes, &sizes_name));
             rows = kept;

@@ -101,7 +101,11 @@ fn check(names: &[String], rows: &[f32], embedding: usize, templates: &[String])
         }
     }
     if names.len().checked_mul(embedding) != Some(rows.len()) {
-        return fail(format!("{} names of {embedding} values need another bank than {} values", names.len(), rows.len()));
+        return fail(format!(
+            "{} names of {embedding} values need another bank than {} values",
+            names.len(),
+            rows.len()
+        ));
     }
     match rows.iter().position(|value| !value.is_finite()) {
         Some(index) => fail(format!("the embedding of `{}` is not finite", names[index / embedding])),

@@ -79,7 +79,8 @@ fn payloads_are_aligned_whatever_comes_before() {
 fn lengths_near_a_power_of_128_lay_out() {
     for middle in [1u64 << 7, 1 << 14, 1 << 21] {
         for length in middle.saturating_sub(250)..middle + 30 {
-            let model = OnnxModel { initializers: vec![bytes("x", ElementType::U8, &[length])], ..OnnxModel::default() };
+            let model =
+                OnnxModel { initializers: vec![bytes("x", ElementType::U8, &[length])], ..OnnxModel::default() };
             let file = written(&model);
             check_alignment(&file);
             assert_eq!(written(&OnnxModel::read(&file).unwrap()), file, "{length}");
@@ -169,6 +170,7 @@ fn damaged_files_are_errors() {
 #[test]
 fn prost_reads_what_was_written() {
     use tract_onnx::pb::tensor_shape_proto::dimension::Value;
+    use tract_onnx::prelude::Framework;
     let mut model = tower();
     attach_labels(&mut model, &names(2), &[0.5; 16], 8, 100.0, 0.0, &[]).unwrap();
     let file = written(&model);

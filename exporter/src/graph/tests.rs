@@ -1,0 +1,330 @@
+//! Files of random towers: tract on the graph and the runtime in place against the reference.
+
+use std::collections::HashMap;
+
+use edgelip::onnx::OnnxModel;
+use edgelip_runtime::image::{Filter, Resize};
+use edgelip_runtime::{Kernels, Single, Text, Vision};
+use ndarray::{Array2, Array3, ArrayD, Axis};
+use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, TValue, TVec, tvec};
+
+use super::*;
+use crate::error::Error;
+use crate::reference::{self, Merging, Rule};
+use crate::source::{
+    Activation, ModelConfig, PreprocessConfig, Provenance, Source, Tensor, TextConfig, TextPooling, VisionConfig,
+};
+
+/// Random tensors of the right shapes.
+struct Random {
+    model: ModelConfig,
+    tensors: HashMap<String, Tensor>,
+    state: u64,
+}
+
+impl Source for Random {
+    fn model(&self) -> &ModelConfig {
+        &self.model
+    }
+
+    fn tensor(&self, name: &str) -> Result<Tensor, Error> {
+        self.tensors.get(name).cloned().ok_or_else(|| Error::MissingTensor(name.into()))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+}
+
+impl Random {
+    fn new(vision: VisionConfig, text: TextConfig, embedding: usize) -> Self {
+        let preprocess = PreprocessConfig {
+            resize: Resize::Shortest(32),
+            filter: Filter::Bicubic,
+            crop: Some(vision.image_size),
+            rescale: 1.0 / 255.0,
+            mean: [0.48, 0.45, 0.40],
+            std: [0.26, 0.27, 0.28],
+        };
+        let model = ModelConfig {
+            family: "clip".into(),
+            embedding,
+            vision: Some(vision.clone()),
+            text: Some(text.clone()),
+            preprocess: Some(preprocess),
+            logit_scale: 100.0,
+            logit_bias: 0.0,
+            provenance: Provenance::default(),
+        };
+        let mut random = Random { model, tensors: HashMap::new(), state: 1 };
+        let (width, patch) = (vision.width, vision.patch);
+        random.put("vision.patch.weight", &[width, 3, patch, patch], 1.0 / patch as f32);
+        random.put("vision.class", &[width], 0.5);
+        random.put("vision.position", &[vision.tokens(), width], 0.5);
+        random.norm("vision.pre_norm", width);
+        random.blocks("vision", vision.blocks, width, vision.mlp);
+        random.norm("vision.post_norm", width);
+        random.put("vision.projection.weight", &[embedding, width], 0.2);
+        random.put("text.token.weight", &[text.vocabulary, text.width], 0.5);
+        random.put("text.position", &[text.context, text.width], 0.5);
+        random.blocks("text", text.blocks, text.width, text.mlp);
+        random.norm("text.final_norm", text.width);
+        random.put("text.projection.weight", &[embedding, text.width], 0.2);
+        random
+    }
+
+    fn blocks(&mut self, tower: &str, blocks: usize, width: usize, mlp: usize) {
+        for index in 0..blocks {
+            let block = format!("{tower}.blocks.{index}");
+            self.norm(&format!("{block}.norm1"), width);
+            self.norm(&format!("{block}.norm2"), width);
+            for (layer, outputs, inputs) in [
+                ("q", width, width),
+                ("k", width, width),
+                ("v", width, width),
+                ("out", width, width),
+                ("fc1", mlp, width),
+                ("fc2", width, mlp),
+            ] {
+                self.put(&format!("{block}.{layer}.weight"), &[outputs, inputs], 2.0 / (inputs as f32).sqrt());
+                self.put(&format!("{block}.{layer}.bias"), &[outputs], 0.2);
+            }
+        }
+    }
+
+    fn norm(&mut self, name: &str, width: usize) {
+        self.put(&format!("{name}.weight"), &[width], 0.3);
+        self.put(&format!("{name}.bias"), &[width], 0.3);
+        let gain = self.tensors.get_mut(&format!("{name}.weight")).unwrap();
+        gain.data.iter_mut().for_each(|value| *value += 1.0);
+    }
+
+    fn put(&mut self, name: &str, shape: &[usize], spread: f32) {
+        let data = (0..shape.iter().product()).map(|_| spread * (2.0 * self.next() - 1.0)).collect();
+        self.tensors.insert(name.into(), Tensor { shape: shape.to_vec(), data });
+    }
+
+    /// Uniform in 0..1.
+    fn next(&mut self) -> f32 {
+        self.state = self.state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.state >> 40) as f32 / (1 << 24) as f32
+    }
+
+    /// `[H, W, 3]` bytes and what the graph takes, normalised.
+    fn image(&mut self) -> (Vec<u8>, Array3<f32>) {
+        let ([height, width], preprocess) =
+            (self.model.vision.as_ref().unwrap().image_size, self.model.preprocess.clone().unwrap());
+        let bytes: Vec<u8> = (0..height * width * 3).map(|_| (255.0 * self.next()) as u8).collect();
+        let pixels = Array3::from_shape_fn((3, height, width), |(c, y, x)| {
+            let value = (f64::from(bytes[(y * width + x) * 3 + c]) * preprocess.rescale) as f32;
+            (value - preprocess.mean[c]) / preprocess.std[c]
+        });
+        (bytes, pixels)
+    }
+}
+
+/// A width of heads that no vector register divides, and an image that is not square.
+fn odd() -> Random {
+    let vision = VisionConfig {
+        image_size: [30, 50],
+        patch: 10,
+        width: 42,
+        heads: 3,
+        blocks: 3,
+        mlp: 70,
+        activation: Activation::Gelu,
+        norm_eps: 1e-5,
+    };
+    let text = TextConfig {
+        context: 9,
+        vocabulary: 50,
+        width: 24,
+        heads: 3,
+        blocks: 2,
+        mlp: 33,
+        activation: Activation::QuickGelu,
+        norm_eps: 1e-6,
+        eot: 49,
+        pooling: TextPooling::EotFirst,
+    };
+    Random::new(vision, text, 19)
+}
+
+fn even() -> Random {
+    let vision = VisionConfig {
+        image_size: [32, 32],
+        patch: 8,
+        width: 32,
+        heads: 2,
+        blocks: 4,
+        mlp: 64,
+        activation: Activation::QuickGelu,
+        norm_eps: 1e-5,
+    };
+    let text = TextConfig {
+        context: 12,
+        vocabulary: 40,
+        width: 32,
+        heads: 2,
+        blocks: 1,
+        mlp: 64,
+        activation: Activation::Gelu,
+        norm_eps: 1e-5,
+        eot: 2,
+        pooling: TextPooling::EotArgmax,
+    };
+    Random::new(vision, text, 16)
+}
+
+fn bytes(model: &OnnxModel<'_>) -> Vec<u8> {
+    let mut file = Vec::new();
+    model.write(&mut file).unwrap();
+    file
+}
+
+fn tract(file: &[u8], inputs: TVec<TValue>) -> Array2<f32> {
+    let model = tract_onnx::onnx().model_for_read(&mut &file[..]).unwrap().into_optimized().unwrap();
+    let outputs = model.into_runnable().unwrap().run(inputs).unwrap();
+    let output: ArrayD<f32> = outputs[0].to_plain_array_view::<f32>().unwrap().to_owned();
+    output.into_dimensionality().unwrap()
+}
+
+#[track_caller]
+fn alike(ours: &Array2<f32>, expected: &Array2<f32>, precision: Precision, what: &str) {
+    let tolerance = match precision {
+        Precision::F32 => 2e-6,
+        Precision::F16 => 1e-4,
+        Precision::I8 => 5e-3,
+    };
+    for (ours, expected) in ours.outer_iter().zip(expected.outer_iter()) {
+        assert!(1.0 - ours.dot(&expected) < tolerance, "{what} {precision}: {}", ours.dot(&expected));
+        assert!((ours.dot(&ours) - 1.0).abs() < 1e-5, "{what} {precision}: not of length 1");
+    }
+}
+
+/// The runtime in place; the file is copied to an aligned place first.
+fn in_place(file: &[u8], images: &[Vec<u8>]) -> Array2<f32> {
+    let mut words = vec![0f32; file.len().div_ceil(4) + 16];
+    let skip = words.as_ptr().align_offset(64);
+    let place = &mut edgelip_kernels::cast::bytes_mut(&mut words[skip..])[..file.len()];
+    place.copy_from_slice(file);
+    let tower = Vision::open(place, Kernels::detect()).unwrap();
+    let mut scratch = vec![0.0; tower.scratch_len(1).unwrap()];
+    let mut embeddings = Array2::zeros((images.len(), tower.shape().embedding));
+    for (image, mut row) in images.iter().zip(embeddings.outer_iter_mut()) {
+        tower.embed(image, &mut scratch, &Single, row.as_slice_mut().unwrap()).unwrap();
+    }
+    embeddings
+}
+
+fn check_vision(mut random: Random, merge: Merge, schedule: &[usize]) {
+    let (images, pixels): (Vec<_>, Vec<_>) = (0..3).map(|_| random.image()).unzip();
+    let merging = match merge {
+        Merge::None => None,
+        Merge::Ward => Some(Merging { rule: Rule::Ward, schedule }),
+        Merge::Tome => Some(Merging { rule: Rule::Tome, schedule }),
+    };
+    let expected = reference::vision(&random, merging, &pixels).unwrap();
+    let views: Vec<_> = pixels.iter().map(|pixels| pixels.view()).collect();
+    let batch: tract_onnx::prelude::Tensor = ndarray::stack(Axis(0), &views).unwrap().into();
+    for precision in [Precision::F32, Precision::F16, Precision::I8] {
+        let options = VisionOptions { merge, schedule: schedule.to_vec(), compression: 0.5, precision };
+        let file = bytes(&vision(&random, &options).unwrap());
+        // Rounding may turn a choice of tokens; whether the choices agree shows in f32.
+        if precision == Precision::F32 || merge == Merge::None {
+            alike(&tract(&file, tvec!(batch.clone().into())), &expected, precision, "tract");
+            alike(&in_place(&file, &images), &expected, precision, "runtime");
+        } else {
+            let graph = tract(&file, tvec!(batch.clone().into()));
+            alike(&in_place(&file, &images), &graph, Precision::F16, "runtime and tract");
+        }
+    }
+}
+
+#[test]
+fn without_merging_it_is_the_original_tower() {
+    check_vision(odd(), Merge::None, &[]);
+    check_vision(even(), Merge::None, &[]);
+}
+
+#[test]
+fn ward_merges_as_written() {
+    check_vision(odd(), Merge::Ward, &[5, 3, 0]);
+    check_vision(even(), Merge::Ward, &[0, 8, 1, 0]);
+}
+
+#[test]
+fn tome_merges_as_written() {
+    check_vision(odd(), Merge::Tome, &[7, 1, 0]);
+    check_vision(even(), Merge::Tome, &[2, 0, 3, 0]);
+}
+
+#[test]
+fn texts_of_any_length() {
+    for mut random in [odd(), even()] {
+        let config = random.model.text.clone().unwrap();
+        let end = if config.pooling == TextPooling::EotFirst { config.eot } else { config.vocabulary as u32 - 1 };
+        for length in [2, config.context] {
+            let texts: Vec<Vec<u32>> = (0..2)
+                .map(|text| {
+                    let mut ids: Vec<u32> = (0..length).map(|_| (20.0 * random.next()) as u32 + 3).collect();
+                    ids[(length - 1) >> text] = end;
+                    ids
+                })
+                .collect();
+            let expected = reference::text(&random, &texts).unwrap();
+            let ids = Array2::from_shape_fn((2, length), |(text, i)| i64::from(texts[text][i]));
+            let mask = Array2::from_elem((2, length), 1i64);
+            for precision in [Precision::F32, Precision::F16, Precision::I8] {
+                let options = TextOptions { precision, tokenizer: "{}".into() };
+                let file = bytes(&text(&random, &options).unwrap());
+                let inputs = tvec!(prelude(ids.clone()), prelude(mask.clone()));
+                alike(&tract(&file, inputs), &expected, precision, "tract");
+                Text::open(&file, Kernels::generic()).unwrap();
+            }
+        }
+    }
+}
+
+fn prelude(values: Array2<i64>) -> TValue {
+    tract_onnx::prelude::Tensor::from(values).into()
+}
+
+#[test]
+fn names_are_unique() {
+    let random = odd();
+    for precision in [Precision::F32, Precision::I8] {
+        let options = VisionOptions { merge: Merge::Ward, schedule: vec![5, 3, 0], compression: 0.5, precision };
+        let files = [
+            bytes(&vision(&random, &options).unwrap()),
+            bytes(&text(&random, &TextOptions { precision, tokenizer: String::new() }).unwrap()),
+        ];
+        for file in files {
+            let proto = tract_onnx::onnx().proto_model_for_read(&mut &file[..]).unwrap().graph.unwrap();
+            let mut names: Vec<_> = proto.node.iter().map(|node| &node.name).collect();
+            let mut values: Vec<_> = proto.node.iter().flat_map(|node| &node.output).collect();
+            values.extend(proto.initializer.iter().map(|tensor| &tensor.name));
+            for list in [&mut names, &mut values] {
+                let length = list.len();
+                list.sort();
+                list.dedup();
+                assert_eq!(list.len(), length);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_of_patches_is_a_snake_for_ward_only() {
+    assert_eq!(super::vision::patch_order(Merge::Ward, [3, 3]), [0, 1, 2, 5, 4, 3, 6, 7, 8]);
+    assert_eq!(super::vision::patch_order(Merge::Tome, [2, 2]), [0, 1, 2, 3]);
+}
+
+#[test]
+fn an_impossible_schedule_is_refused() {
+    let random = odd();
+    for schedule in [vec![8, 0, 0], vec![1, 0], vec![0, 0, 1]] {
+        let options = VisionOptions { merge: Merge::Ward, schedule, compression: 0.5, precision: Precision::F32 };
+        assert!(matches!(vision(&random, &options), Err(Error::Runtime(_))));
+    }
+}
