@@ -84,6 +84,7 @@ impl Job<'_> {
                     accumulate: self.accumulate,
                     rows: rows * band / bands..rows * (band + 1) / bands,
                     panels: first..panels.min(first + self.table.panels),
+                    ahead: first + workers * self.table.panels,
                     y: self.y,
                 };
                 // SAFETY: a `Kernels` proves the instructions, `linear` checked the shapes, and the block is this task's alone.

@@ -39,6 +39,8 @@ pub(crate) struct Block<'a> {
     pub accumulate: bool,
     pub rows: Range<usize>,
     pub panels: Range<usize>,
+    /// First panel that the same worker will probably be given next.
+    pub ahead: usize,
     /// Nobody else writes these rows and panels.
     pub y: &'a Output<'a>,
 }

@@ -171,6 +171,12 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn prefetch(address: *const u8) {
+        // SAFETY: a hint about any address is harmless.
+        unsafe { asm!("prfm pldl2keep, [{0}]", in(reg) address, options(readonly, nostack, preserves_flags)) }
+    }
+
+    #[inline(always)]
     fn to_bytes(self, v: Self::V) -> [i8; 16] {
         let mut bytes = [0; 16];
         // SAFETY: `self` proves the instructions, and there is room for sixteen bytes.

@@ -1,4 +1,4 @@
-use super::tile::{FloatTile, product};
+use super::tile::{Ahead, FloatTile, product};
 use super::{Isa, Simd, vector};
 use crate::LANES;
 use crate::attention::QUERY_ROWS;
@@ -75,6 +75,7 @@ fn by_block<I: Isa>(isa: I, head: &Head, scratch: &mut [f32]) {
             inputs: dim,
             y: logits.as_mut_ptr(),
             y_stride: width,
+            ahead: Ahead::NONE,
         };
         // SAFETY: the shapes were checked, and the parts of scratch cut to measure.
         unsafe { product(isa, &by_keys, end - first, key_panels) };
@@ -92,6 +93,7 @@ fn by_block<I: Isa>(isa: I, head: &Head, scratch: &mut [f32]) {
             inputs: keys,
             y: sums.as_mut_ptr(),
             y_stride: value_width,
+            ahead: Ahead::NONE,
         };
         // SAFETY: as above.
         unsafe { product(isa, &by_values, end - first, value_panels) };

@@ -1,3 +1,4 @@
+use super::tile::Ahead;
 use super::{Integer, Isa, Simd};
 use crate::LANES;
 
@@ -13,7 +14,11 @@ pub struct IntegerTile {
     pub steps: usize,
     pub y: *mut i32,
     pub y_stride: usize,
+    pub ahead: Ahead,
 }
+
+/// Groups of four inputs between hints about weights ahead.
+const RUN: usize = 16;
 
 /// Computes a tile with its sums in registers.
 ///
@@ -21,7 +26,7 @@ pub struct IntegerTile {
 /// `x` has `M` rows of `4 · steps` bytes, each readable up to a multiple of 16; `panels` has `N` panels; and `y`, which nothing
 /// else refers to, `M` rows of `16 N`.
 #[inline(always)]
-pub unsafe fn tile<I: Integer, const M: usize, const N: usize>(i: I, tile: &IntegerTile) {
+pub unsafe fn tile<S: Simd, I: Integer, const M: usize, const N: usize>(i: I, tile: &IntegerTile) {
     let steps = tile.steps;
     let mut sums = [[i.zero(); N]; M];
     let mut step = 0;
@@ -66,11 +71,17 @@ pub unsafe fn tile<I: Integer, const M: usize, const N: usize>(i: I, tile: &Inte
             x
         }};
     }
-    while step + 4 <= steps {
-        let x = rows!();
-        pair!(0, 1, x);
-        pair!(2, 3, x);
-        step += 4;
+    let mut ahead = tile.ahead;
+    let whole = steps & !3;
+    while step < whole {
+        ahead.hint::<S>();
+        let end = whole.min(step + RUN);
+        while step < end {
+            let x = rows!();
+            pair!(0, 1, x);
+            pair!(2, 3, x);
+            step += 4;
+        }
     }
     if step < steps {
         let x = rows!();

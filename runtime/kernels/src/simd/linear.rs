@@ -1,5 +1,5 @@
 use super::integer::IntegerTile;
-use super::tile::{FloatTile, Weight, product};
+use super::tile::{self, Ahead, FloatTile, Weight, product};
 use super::{Integer, Isa, Simd, exponential, for_rows};
 use crate::table::Block;
 use crate::{Activation, LANES, Panels};
@@ -30,7 +30,11 @@ fn floats<I: Isa, W: Weight>(isa: I, block: &Block, weights: &[W]) {
     while panel < block.panels.end {
         let count = if block.panels.end - panel >= I::Vector::PANELS { I::Vector::PANELS } else { 1 };
         let panels = &weights[panel * inputs * LANES..][..count * inputs * LANES];
-        for (first, rows) in Bands::new(block, I::Vector::ROWS) {
+        let runs = tile::runs(inputs);
+        let next = next_panels(weights, block, count * inputs * LANES);
+        let bands = Bands::new(block, I::Vector::ROWS);
+        let mut ahead = Ahead::new(next, bands.count, runs);
+        for (first, rows) in bands {
             let tile = FloatTile {
                 x: block.x.data()[first * block.x.stride()..].as_ptr(),
                 x_stride: block.x.stride(),
@@ -38,7 +42,9 @@ fn floats<I: Isa, W: Weight>(isa: I, block: &Block, weights: &[W]) {
                 inputs,
                 y: sums.0.as_mut_ptr().cast(),
                 y_stride: count * LANES,
+                ahead,
             };
+            ahead = ahead.after(runs);
             // SAFETY: the shapes were checked, the panels sliced, and the sums hold a tile.
             unsafe { product(isa, &tile, rows, count) };
             for (row, sums) in (first..).zip(sums.0.chunks_exact(count)).take(rows) {
@@ -63,7 +69,11 @@ fn integers<I: Isa>(isa: I, block: &Block, weights: &[i8], scale: &[f32], zero: 
         let columns = panel * LANES..(panel + count) * LANES;
         let (scale, _) = scale[columns.clone()].as_chunks::<LANES>();
         let (zero, _) = zero[columns].as_chunks::<LANES>();
-        for (first, rows) in Bands::new(block, I::Int::ROWS) {
+        let runs = tile::runs(4 * steps);
+        let next = next_panels(weights, block, count * steps * 4 * LANES);
+        let bands = Bands::new(block, I::Int::ROWS);
+        let mut ahead = Ahead::new(next, bands.count, runs);
+        for (first, rows) in bands {
             let tile = IntegerTile {
                 x: block.quantised.bytes[first * block.quantised.stride..].as_ptr(),
                 x_stride: block.quantised.stride,
@@ -71,7 +81,9 @@ fn integers<I: Isa>(isa: I, block: &Block, weights: &[i8], scale: &[f32], zero: 
                 steps,
                 y: sums.0.as_mut_ptr().cast(),
                 y_stride: count * LANES,
+                ahead,
             };
+            ahead = ahead.after(runs);
             // SAFETY: the shapes were checked, the panels sliced, the sums hold a tile, and quantised rows are whole vectors.
             unsafe {
                 if count == 1 {
@@ -139,6 +151,13 @@ fn write<S: Simd>(s: S, block: &Block, row: usize, panel: usize, sums: &[[f32; L
         }
         s.store(value, y);
     }
+}
+
+/// The panels that the worker will probably be given next; none if it is done.
+#[inline(always)]
+fn next_panels<'a, W>(weights: &'a [W], block: &Block, len: usize) -> &'a [W] {
+    let count = block.panels.len();
+    weights.get(block.ahead * (len / count)..).map_or(&[], |rest| &rest[..rest.len().min(len)])
 }
 
 /// Divides a block's rows evenly into runs of at most `most`: first row and length of each.

@@ -56,6 +56,8 @@ pub trait Simd: Copy {
     fn largest(self, v: Self::V) -> f32;
     /// Lanes within ±127 as integers, halves to the even one.
     fn to_bytes(self, v: Self::V) -> [i8; 16];
+    /// Hints that the cache line at `address`, which need not be valid, will be read soon.
+    fn prefetch(address: *const u8);
     /// `rows[i][j]` to `rows[j][i]`.
     #[inline(always)]
     fn transpose(self, rows: &mut [[f32; 16]; 16]) {
@@ -192,7 +194,7 @@ macro_rules! table {
                     #[target_feature(enable = $features)]
                     unsafe fn compiled<const M: usize, const N: usize>(i: $int, tile: &IntegerTile) {
                         // SAFETY: the caller's promise.
-                        unsafe { integer::tile::<_, M, N>(i, tile) }
+                        unsafe { integer::tile::<$vector, _, M, N>(i, tile) }
                     }
                     // SAFETY: `self` proves the features; the tile is the caller's promise.
                     unsafe { compiled::<M, N>(self.1, tile) }

@@ -20,6 +20,57 @@ impl Weight for u16 {
     }
 }
 
+/// Inputs between hints about weights ahead.
+const RUN: usize = 64;
+
+/// Weights that will be needed next: brought nearer on the way, so that memory is never idle.
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    next: *const u8,
+    /// Cache lines to ask for at a time.
+    lines: usize,
+}
+
+impl Ahead {
+    /// Nothing.
+    pub const NONE: Ahead = Ahead { next: core::ptr::null(), lines: 0 };
+
+    /// All of `weights`, in the course of `tiles` tiles of `runs` runs each. A single tile waits for memory itself, and would
+    /// only be held up.
+    #[inline(always)]
+    pub fn new<W>(weights: &[W], tiles: usize, runs: usize) -> Ahead {
+        if tiles < 2 {
+            return Ahead::NONE;
+        }
+        let lines = size_of_val(weights).div_ceil(LINE * (tiles * runs).max(1));
+        Ahead { next: weights.as_ptr().cast(), lines }
+    }
+
+    /// What is left after `runs` runs.
+    #[inline(always)]
+    pub fn after(self, runs: usize) -> Ahead {
+        Ahead { next: self.next.wrapping_add(runs * self.lines * LINE), ..self }
+    }
+
+    /// Asks for the lines of one run.
+    #[inline(always)]
+    pub fn hint<S: Simd>(&mut self) {
+        for _ in 0..self.lines {
+            S::prefetch(self.next);
+            self.next = self.next.wrapping_add(LINE);
+        }
+    }
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Runs in a tile of so many inputs.
+#[inline(always)]
+pub fn runs(inputs: usize) -> usize {
+    inputs.div_ceil(RUN)
+}
+
 /// Operands of a product `y [M, 16 N] = x [M, inputs] · panels [N, inputs, 16]`.
 pub struct FloatTile<W> {
     pub x: *const f32,
@@ -28,6 +79,7 @@ pub struct FloatTile<W> {
     pub inputs: usize,
     pub y: *mut f32,
     pub y_stride: usize,
+    pub ahead: Ahead,
 }
 
 /// Computes a tile with its sums in registers: for each sum one multiply-add after the other, from the first input to the last.
@@ -45,9 +97,7 @@ pub unsafe fn float<S: Simd, W: Weight, const M: usize, const N: usize>(s: S, ti
             let mut w = [s.splat(0.0); N];
             for n in 0..N {
                 // SAFETY: `k + $lane < inputs`, and a panel is `inputs × 16`.
-                w[n] = W::load(s, unsafe {
-                    &*tile.panels.add((n * inputs + k + $lane) * LANES).cast::<[W; LANES]>()
-                });
+                w[n] = W::load(s, unsafe { &*tile.panels.add((n * inputs + k + $lane) * LANES).cast::<[W; LANES]>() });
             }
             for m in 0..M {
                 for n in 0..N {
@@ -56,18 +106,24 @@ pub unsafe fn float<S: Simd, W: Weight, const M: usize, const N: usize>(s: S, ti
             }
         };
     }
-    while k + 4 <= inputs {
-        // SAFETY: rows have `inputs` elements, and `k + 4` of them at least.
-        let mut x = [unsafe { s.four(tile.x.add(k)) }; M];
-        for m in 1..M {
-            // SAFETY: as above.
-            x[m] = unsafe { s.four(tile.x.add(m * tile.x_stride + k)) };
+    let mut ahead = tile.ahead;
+    let whole = inputs & !3;
+    while k < whole {
+        ahead.hint::<S>();
+        let end = whole.min(k + RUN);
+        while k < end {
+            // SAFETY: rows have `inputs` elements, and `k + 4` of them at least.
+            let mut x = [unsafe { s.four(tile.x.add(k)) }; M];
+            for m in 1..M {
+                // SAFETY: as above.
+                x[m] = unsafe { s.four(tile.x.add(m * tile.x_stride + k)) };
+            }
+            step!(0, x);
+            step!(1, x);
+            step!(2, x);
+            step!(3, x);
+            k += 4;
         }
-        step!(0, x);
-        step!(1, x);
-        step!(2, x);
-        step!(3, x);
-        k += 4;
     }
     while k < inputs {
         for n in 0..N {

@@ -162,6 +162,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(address: *const u8) {
+        // SAFETY: a hint about any address is harmless.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+    }
+
+    #[inline(always)]
     fn to_bytes(self, v: Self::V) -> [i8; 16] {
         let mut bytes = [0; 16];
         // SAFETY: `self` proves the instructions, and there is room for sixteen bytes.

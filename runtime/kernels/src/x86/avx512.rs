@@ -40,7 +40,7 @@ macro_rules! instruction {
 }
 
 impl Simd for Avx512 {
-    const ROWS: usize = 12;
+    const ROWS: usize = 13;
     const PANELS: usize = 2;
 
     type V = __m512;
@@ -126,6 +126,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn prefetch(address: *const u8) {
+        // SAFETY: a hint about any address is harmless.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+    }
+
+    #[inline(always)]
     fn to_bytes(self, v: __m512) -> [i8; 16] {
         let mut bytes = [0; 16];
         // SAFETY: `self` proves the instructions, and there is room for sixteen bytes.
@@ -137,7 +143,7 @@ impl Simd for Avx512 {
 }
 
 impl Integer for Vnni {
-    const ROWS: usize = 12;
+    const ROWS: usize = 13;
     const PANELS: usize = 2;
     const SIGNED: bool = false;
 
