@@ -4,6 +4,7 @@ use edgelip_runtime::Labels;
 
 use crate::Error;
 use crate::label_set::{Label, LabelSet};
+use crate::text_batch::Worker;
 use crate::text_tower::TextTower;
 
 /// Label names with one l2-normalised embedding each.
@@ -28,25 +29,19 @@ impl LabelBank {
         tower: &mut TextTower<'_>,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self, Error> {
-        let embedding = tower.text().embedding();
-        let mut rows = Vec::new();
-        rows.try_reserve_exact(set.labels().len().saturating_mul(embedding))
+        let (labels, embedding) = (set.labels(), tower.text().embedding());
+        let length = labels.len().saturating_mul(embedding);
+        let mut rows: Vec<f32> = Vec::new();
+        rows.try_reserve_exact(length)
             .map_err(|_| Error::labels("labels", "too many of them for this machine's memory"))?;
-        for (done, label) in set.labels().iter().enumerate() {
-            let mut mean = vec![0.0; embedding];
-            for prompt in prompts(label, templates) {
-                let row = tower.embed(&prompt)?;
-                let scale = 1.0 / norm(row);
-                mean.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value) * scale);
-            }
-            let mean: Vec<f32> = mean.into_iter().map(|value| value as f32).collect();
-            let length = norm(&mean);
-            if !length.is_finite() || length < 1e-6 {
-                return Err(Error::labels(format!("label `{}`", label.name), "its prompts have no common embedding"));
-            }
-            rows.extend(mean.iter().map(|&value| (f64::from(value) / length) as f32));
-            progress(done + 1);
-        }
+        rows.resize(length, 0.0);
+        let mut done = 0;
+        let row = |index: usize, worker: &mut Worker<'_>| row(&labels[index], templates, worker, embedding);
+        tower.each(labels.len(), row, |index, row: Vec<f32>| {
+            rows[index * embedding..][..embedding].copy_from_slice(&row);
+            done += 1;
+            progress(done);
+        })?;
         let names: Vec<String> = set.labels().iter().map(|label| label.name.clone()).collect();
         let used = set.labels().iter().any(|label| label.prompts.is_empty());
         let templates = if used { templates.to_vec() } else { Vec::new() };
@@ -80,6 +75,21 @@ impl LabelBank {
     pub fn templates(&self) -> &[String] {
         &self.templates
     }
+}
+
+/// The mean of a label's prompts, l2-normalised.
+fn row(label: &Label, templates: &[String], worker: &mut Worker<'_>, embedding: usize) -> Result<Vec<f32>, Error> {
+    let mut mean = vec![0.0; embedding];
+    for prompt in prompts(label, templates) {
+        let row = worker.embed(&prompt)?;
+        let scale = 1.0 / norm(row);
+        mean.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value) * scale);
+    }
+    let length = mean.iter().map(|value| value * value).sum::<f64>().sqrt();
+    if !length.is_finite() || length < 1e-6 {
+        return Err(Error::labels(format!("label `{}`", label.name), "its prompts have no common embedding"));
+    }
+    Ok(mean.into_iter().map(|value| (value / length) as f32).collect())
 }
 
 fn prompts(label: &Label, templates: &[String]) -> Vec<String> {

@@ -13,6 +13,8 @@ use crate::tokenizer::Tokenizer;
 pub struct TextTower<'a> {
     text: Text<'a>,
     engine: Box<dyn TextEngine + 'a>,
+    kind: Engine,
+    threads: usize,
     tokenizer: Option<Tokenizer>,
 }
 
@@ -21,13 +23,13 @@ impl<'a> TextTower<'a> {
     ///
     /// # Errors
     /// What the file lacks for the engine.
-    pub fn open(bytes: &'a [u8], path: &Path, engine: Engine, threads: usize) -> Result<Self, Error> {
+    pub fn open(bytes: &'a [u8], path: &Path, kind: Engine, threads: usize) -> Result<Self, Error> {
         let text = Text::open(bytes, native::kernels())?;
-        let engine: Box<dyn TextEngine> = match engine {
+        let engine: Box<dyn TextEngine> = match kind {
             Engine::Native => Box::new(NativeText::new(text.clone(), threads)?),
             Engine::Tract => graph(bytes, path, &text)?,
         };
-        Ok(TextTower { text, engine, tokenizer: None })
+        Ok(TextTower { text, engine, kind, threads, tokenizer: None })
     }
 
     /// The l2-normalised embedding `[E]` of a text.
@@ -35,8 +37,8 @@ impl<'a> TextTower<'a> {
     /// # Errors
     /// [`Error::Tokenizer`], [`Error::Runtime`] or [`Error::Tract`].
     pub fn embed(&mut self, text: &str) -> Result<&[f32], Error> {
-        let ids = self.tokenizer()?.encode(text)?;
-        self.embed_ids(&ids)
+        let (engine, tokenizer) = self.parts()?;
+        engine.run(&tokenizer.encode(text)?)
     }
 
     /// The l2-normalised embedding `[E]` of token ids, start and end token included.
@@ -61,6 +63,25 @@ impl<'a> TextTower<'a> {
     /// The tower as the runtime sees it.
     pub fn text(&self) -> &Text<'a> {
         &self.text
+    }
+
+    /// What runs it.
+    pub fn kind(&self) -> Engine {
+        self.kind
+    }
+
+    /// Threads it may use.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The engine and the tokenizer, to be used side by side.
+    pub(crate) fn parts(&mut self) -> Result<(&mut (dyn TextEngine + 'a), &Tokenizer), Error> {
+        self.tokenizer()?;
+        match &self.tokenizer {
+            Some(tokenizer) => Ok((&mut *self.engine, tokenizer)),
+            None => Err(Error::Tokenizer("not read".into())),
+        }
     }
 
     /// Bytes of work space that are allocated, if the engine knows.

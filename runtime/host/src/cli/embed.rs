@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use edgelip::output::Output;
+use edgelip::text_batch::Worker;
 use edgelip::{ImageTower, TextTower, npy};
 
 use super::Outcome;
@@ -84,11 +85,14 @@ fn texts(args: &Args, file: &Path) -> Result<Rows> {
     with_file(&args.model, |mapping| {
         let mut tower = TextTower::open(mapping, &args.model, args.engine.engine.into(), threads)?;
         let progress = Progress::new("texts", lines.len());
-        let mut values = Vec::new();
-        for (index, line) in lines.iter().enumerate() {
-            values.extend_from_slice(tower.embed(line).with_context(|| format!("line {}", index + 1))?);
-            progress.at(index + 1);
-        }
+        let width = tower.text().embedding();
+        let (mut values, mut done) = (vec![0.0; lines.len() * width], 0);
+        let row = |index: usize, worker: &mut Worker<'_>| worker.embed(&lines[index]).map(<[f32]>::to_vec);
+        tower.each(lines.len(), row, |index, row| {
+            values[index * width..][..width].copy_from_slice(&row);
+            done += 1;
+            progress.at(done);
+        })?;
         Ok(Rows { count: lines.len(), values })
     })
 }
