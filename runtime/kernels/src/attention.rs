@@ -35,9 +35,13 @@ pub const fn attention_scratch(_queries: usize, keys: usize, head_dim: usize, wo
     workers * slot(keys, head_dim)
 }
 
-/// Packed keys, packed values, logits and results of a block of queries, and room to align them.
+/// Offsets of logits, packed keys, packed values, logits and results of a block of queries, and room to align them.
 const fn slot(keys: usize, head_dim: usize) -> usize {
-    padded(keys) * head_dim + keys * padded(head_dim) + QUERY_ROWS * (padded(keys) + padded(head_dim)) + LANES
+    padded(keys)
+        + padded(keys) * head_dim
+        + keys * padded(head_dim)
+        + QUERY_ROWS * (padded(keys) + padded(head_dim))
+        + LANES
 }
 
 impl Kernels {

@@ -84,10 +84,10 @@ impl Parallel for Pool {
         self.shared.pending.store(self.threads.len(), Ordering::SeqCst);
         self.call();
         let own = catch_unwind(AssertUnwindSafe(body));
-        let mut spins = 0;
+        let mut look = 0;
         while self.shared.pending.load(Ordering::Acquire) != 0 {
-            spins += 1;
-            if spins < SPINS { spin_loop() } else { thread::yield_now() }
+            wait(look);
+            look = look.wrapping_add(1);
         }
         let theirs = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(panic) = own.err().or(theirs) {
@@ -127,11 +127,11 @@ impl Shared {
 
     /// Waits until there has been a round after `seen`.
     fn next_round(&self, seen: usize) -> usize {
-        for _ in 0..SPINS {
+        for look in 0..SPINS {
             if self.round.load(Ordering::SeqCst) != seen {
                 break;
             }
-            spin_loop();
+            wait(look);
         }
         loop {
             let round = self.round.load(Ordering::SeqCst);
@@ -141,6 +141,11 @@ impl Shared {
             thread::park();
         }
     }
+}
+
+/// A short pause between two looks; now and then others may have the core, since the one waited for may need it.
+fn wait(look: usize) {
+    if look % 64 == 63 { thread::yield_now() } else { spin_loop() }
 }
 
 impl core::fmt::Debug for Pool {

@@ -171,6 +171,26 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn transpose(self, rows: [Self::V; 16]) -> [Self::V; 16] {
+        let mut columns = rows;
+        // The four by four blocks, each to the place of its mirror image.
+        macro_rules! blocks {
+            ($($i:literal $from:tt)*) => { $( blocks!(@to $i $from, 0 0, 4 1, 8 2, 12 3); )* };
+            (@to $i:literal $to:tt, $($j:literal $from:tt),*) => { $(
+                // SAFETY: `self` proves the instructions.
+                let block = unsafe {
+                    transpose_four([rows[$i].$from, rows[$i + 1].$from, rows[$i + 2].$from, rows[$i + 3].$from])
+                };
+                for r in 0..4 {
+                    columns[$j + r].$to = block[r];
+                }
+            )* };
+        }
+        blocks!(0 0 4 1 8 2 12 3);
+        columns
+    }
+
+    #[inline(always)]
     fn prefetch(address: *const u8) {
         // SAFETY: a hint about any address is harmless.
         unsafe { asm!("prfm pldl2keep, [{0}]", in(reg) address, options(readonly, nostack, preserves_flags)) }
@@ -217,4 +237,12 @@ fn widen_high(halves: uint16x8_t) -> float32x4_t {
         asm!("fcvtl2 {0:v}.4s, {1:v}.8h", out(vreg) floats, in(vreg) halves, options(pure, nomem, nostack, preserves_flags));
     }
     floats
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn transpose_four(rows: [float32x4_t; 4]) -> [float32x4_t; 4] {
+    let (a, b) = (vzip1q_f32(rows[0], rows[2]), vzip2q_f32(rows[0], rows[2]));
+    let (c, d) = (vzip1q_f32(rows[1], rows[3]), vzip2q_f32(rows[1], rows[3]));
+    [vzip1q_f32(a, c), vzip2q_f32(a, c), vzip1q_f32(b, d), vzip2q_f32(b, d)]
 }

@@ -1,8 +1,8 @@
 use super::tile::{Ahead, FloatTile, product};
 use super::{Isa, Simd, vector};
-use crate::LANES;
 use crate::attention::QUERY_ROWS;
 use crate::table::Head;
+use crate::{LANES, padded};
 
 /// Queries up to which packing keys and values costs more than it gains.
 const FEW_QUERIES: usize = 4;
@@ -21,30 +21,50 @@ pub fn head<I: Isa>(isa: I, head: &Head, scratch: &mut [f32]) {
 #[inline(always)]
 fn by_query<S: Simd>(s: S, head: &Head, scratch: &mut [f32]) {
     let [q_column, k_column, v_column, y_column] = head.columns;
+    let width = padded(head.k.rows());
+    let (offsets, scratch) = scratch.split_at_mut(width);
+    let logits = &mut scratch[..width];
+    write_offsets(head, offsets);
     for query in 0..head.q.rows() {
-        let logits = &mut scratch[..head.visible(query)];
+        let seen = head.visible(query);
         let q = &head.q.row(query)[q_column..][..head.dim];
-        for (key, logit) in logits.iter_mut().enumerate() {
+        for (key, logit) in logits[..seen].iter_mut().enumerate() {
             *logit = vector::dot(s, q, &head.k.row(key)[k_column..][..head.dim]);
         }
-        let sum = exp_logits(s, head, logits);
+        let sum = exp_logits(s, logits, offsets, seen);
         // SAFETY: nobody else writes the columns of a head.
         let y = unsafe { head.y.segment(query, y_column..y_column + head.dim) };
         y.fill(0.0);
-        for (key, share) in logits.iter().enumerate() {
+        for (key, share) in logits[..seen].iter().enumerate() {
             vector::scaled_add(s, y, *share / sum, &head.v.row(key)[v_column..][..head.dim]);
         }
     }
 }
 
-/// Adds the sizes, subtracts the maximum, exponentiates; returns the sum.
+/// What is added to the logits of each query: the sizes, and for the keys that fill the last vector up, that they do not count.
 #[inline(always)]
-fn exp_logits<S: Simd>(s: S, head: &Head, logits: &mut [f32]) -> f32 {
-    if let Some(log_sizes) = head.log_sizes {
-        vector::scaled_add(s, logits, 1.0, &log_sizes[..logits.len()]);
+fn write_offsets(head: &Head, offsets: &mut [f32]) {
+    let (keys, rest) = offsets.split_at_mut(head.k.rows());
+    match head.log_sizes {
+        Some(log_sizes) => keys.copy_from_slice(log_sizes),
+        None => keys.fill(0.0),
     }
-    let largest = vector::largest(s, logits);
-    vector::exp_from(s, logits, largest)
+    rest.fill(f32::NEG_INFINITY);
+}
+
+/// Adds the offsets, subtracts the maximum, exponentiates; zeros where the query does not see. Returns the sum.
+#[inline(always)]
+fn exp_logits<S: Simd>(s: S, logits: &mut [f32], offsets: &[f32], seen: usize) -> f32 {
+    let (logits, unseen) = logits.split_at_mut(padded(seen));
+    unseen.fill(0.0);
+    logits[seen..].fill(f32::NEG_INFINITY);
+    let mut largest = s.splat(f32::NEG_INFINITY);
+    for (logits, offsets) in logits.as_chunks_mut::<LANES>().0.iter_mut().zip(offsets.as_chunks::<LANES>().0) {
+        let sum = s.add(s.load(logits), s.load(offsets));
+        largest = s.max(largest, sum);
+        s.store(sum, logits);
+    }
+    vector::exp_from(s, logits, s.largest(largest))
 }
 
 /// A tile of queries at a time, over keys and values packed into panels.
@@ -54,16 +74,17 @@ fn by_block<I: Isa>(isa: I, head: &Head, scratch: &mut [f32]) {
     let s = isa.vector();
     let [q_column, _, _, y_column] = head.columns;
     let (dim, keys, queries) = (head.dim, head.k.rows(), head.q.rows());
-    let (key_panels, value_panels) = (keys.div_ceil(LANES), dim.div_ceil(LANES));
-    let (width, value_width) = (key_panels * LANES, value_panels * LANES);
+    let (width, value_width) = (padded(keys), padded(dim));
 
     let aligned = scratch.as_ptr().align_offset(64).min(LANES);
-    let (packed_keys, scratch) = scratch[aligned..].split_at_mut(width * dim);
+    let (offsets, scratch) = scratch[aligned..].split_at_mut(width);
+    let (packed_keys, scratch) = scratch.split_at_mut(width * dim);
     let (packed_values, scratch) = scratch.split_at_mut(keys * value_width);
     let (logits, scratch) = scratch.split_at_mut(QUERY_ROWS * width);
     let sums = &mut scratch[..QUERY_ROWS * value_width];
+    write_offsets(head, offsets);
     pack_keys(s, head, packed_keys);
-    pack_values(head, packed_values);
+    pack_values(s, head, packed_values);
 
     let blocks = queries.div_ceil(I::Vector::ROWS);
     for block in 0..blocks {
@@ -78,13 +99,11 @@ fn by_block<I: Isa>(isa: I, head: &Head, scratch: &mut [f32]) {
             ahead: Ahead::NONE,
         };
         // SAFETY: the shapes were checked, and the parts of scratch cut to measure.
-        unsafe { product(isa, &by_keys, end - first, key_panels) };
+        unsafe { product(isa, &by_keys, end - first, width / LANES) };
         let mut factors = [0.0; QUERY_ROWS];
         for query in first..end {
-            let logits = &mut logits[(query - first) * width..][..keys];
-            let (seen, unseen) = logits.split_at_mut(head.visible(query));
-            factors[query - first] = 1.0 / exp_logits(s, head, seen);
-            unseen.fill(0.0);
+            let logits = &mut logits[(query - first) * width..][..width];
+            factors[query - first] = 1.0 / exp_logits(s, logits, offsets, head.visible(query));
         }
         let by_values = FloatTile {
             x: logits.as_ptr(),
@@ -96,7 +115,7 @@ fn by_block<I: Isa>(isa: I, head: &Head, scratch: &mut [f32]) {
             ahead: Ahead::NONE,
         };
         // SAFETY: as above.
-        unsafe { product(isa, &by_values, end - first, value_panels) };
+        unsafe { product(isa, &by_values, end - first, value_width / LANES) };
         for query in first..end {
             // SAFETY: nobody else writes the columns of a head.
             let y = unsafe { head.y.segment(query, y_column..y_column + dim) };
@@ -113,25 +132,35 @@ fn pack_keys<S: Simd>(s: S, head: &Head, panels: &mut [f32]) {
         let lanes = (keys - first).min(LANES);
         let (steps, _) = panel.as_chunks_mut::<LANES>();
         for (steps, start) in steps.chunks_mut(LANES).zip((column..).step_by(LANES)) {
-            let mut square = [[0.0; LANES]; LANES];
-            for (lane, row) in square[..lanes].iter_mut().enumerate() {
-                row[..steps.len()].copy_from_slice(&head.k.row(first + lane)[start..][..steps.len()]);
+            let mut square = [s.splat(0.0); LANES];
+            for lane in 0..lanes {
+                square[lane] = load(s, &head.k.row(first + lane)[start..][..steps.len()]);
             }
-            s.transpose(&mut square);
-            steps.copy_from_slice(&square[..steps.len()]);
+            let square = s.transpose(square);
+            for (i, step) in steps.iter_mut().enumerate() {
+                s.store(square[i], step);
+            }
         }
+    }
+}
+
+/// Up to sixteen floats, zeros after them.
+#[inline(always)]
+fn load<S: Simd>(s: S, from: &[f32]) -> S::V {
+    match from.as_array() {
+        Some(whole) => s.load(whole),
+        None => s.load(&vector::partial(from, 0.0)),
     }
 }
 
 /// Values `[keys, dim]` as panels `[dim / 16, keys, 16]`, zero past `dim`.
 #[inline(always)]
-fn pack_values(head: &Head, panels: &mut [f32]) {
+fn pack_values<S: Simd>(s: S, head: &Head, panels: &mut [f32]) {
     let (column, dim, keys) = (head.columns[2], head.dim, head.v.rows());
     for (panel, first) in panels.chunks_exact_mut(keys * LANES).zip((0..).step_by(LANES)) {
         let lanes = (dim - first).min(LANES);
         for (key, step) in panel.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            step[..lanes].copy_from_slice(&head.v.row(key)[column + first..][..lanes]);
-            step[lanes..].fill(0.0);
+            s.store(load(s, &head.v.row(key)[column + first..][..lanes]), step);
         }
     }
 }

@@ -58,16 +58,23 @@ pub trait Simd: Copy {
     fn to_bytes(self, v: Self::V) -> [i8; 16];
     /// Hints that the cache line at `address`, which need not be valid, will be read soon.
     fn prefetch(address: *const u8);
-    /// `rows[i][j]` to `rows[j][i]`.
+    /// Lane `j` of row `i` to lane `i` of row `j`.
     #[inline(always)]
-    fn transpose(self, rows: &mut [[f32; 16]; 16]) {
+    fn transpose(self, rows: [Self::V; 16]) -> [Self::V; 16] {
+        let (mut from, mut to) = ([[0.0; 16]; 16], [[0.0; 16]; 16]);
+        let mut columns = rows;
         for i in 0..16 {
-            for j in 0..i {
-                let kept = rows[i][j];
-                rows[i][j] = rows[j][i];
-                rows[j][i] = kept;
+            self.store(rows[i], &mut from[i]);
+        }
+        for i in 0..16 {
+            for j in 0..16 {
+                to[j][i] = from[i][j];
             }
         }
+        for j in 0..16 {
+            columns[j] = self.load(&to[j]);
+        }
+        columns
     }
 }
 

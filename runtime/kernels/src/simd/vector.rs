@@ -5,6 +5,9 @@ use crate::LANES;
 #[inline(always)]
 pub fn partial(rest: &[f32], fill: f32) -> [f32; LANES] {
     let mut lanes = [fill; LANES];
+    if rest.is_empty() {
+        return lanes;
+    }
     lanes[..rest.len()].copy_from_slice(rest);
     lanes
 }
@@ -12,6 +15,9 @@ pub fn partial(rest: &[f32], fill: f32) -> [f32; LANES] {
 /// Writes the lanes that are there.
 #[inline(always)]
 pub fn store_partial<S: Simd>(s: S, v: S::V, rest: &mut [f32]) {
+    if rest.is_empty() {
+        return;
+    }
     let mut lanes = [0.0; LANES];
     s.store(v, &mut lanes);
     rest.copy_from_slice(&lanes[..rest.len()]);

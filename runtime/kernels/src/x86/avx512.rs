@@ -126,6 +126,36 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn transpose(self, rows: [__m512; 16]) -> [__m512; 16] {
+        let mut columns = rows;
+        // SAFETY: `self` proves the instructions.
+        unsafe {
+            // Each four rows, within each four lanes.
+            for i in (0..16).step_by(4) {
+                let (a, b) = (_mm512_unpacklo_ps(rows[i], rows[i + 1]), _mm512_unpackhi_ps(rows[i], rows[i + 1]));
+                let (c, d) =
+                    (_mm512_unpacklo_ps(rows[i + 2], rows[i + 3]), _mm512_unpackhi_ps(rows[i + 2], rows[i + 3]));
+                let [a, b, c, d] = [_mm512_castps_pd(a), _mm512_castps_pd(b), _mm512_castps_pd(c), _mm512_castps_pd(d)];
+                columns[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+                columns[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+                columns[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+                columns[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+            }
+            // Then the four by four blocks.
+            for i in 0..4 {
+                let [a, b, c, d] = [columns[i], columns[i + 4], columns[i + 8], columns[i + 12]];
+                let (ab_even, ab_odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+                let (cd_even, cd_odd) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+                columns[i] = _mm512_shuffle_f32x4::<0x88>(ab_even, cd_even);
+                columns[i + 4] = _mm512_shuffle_f32x4::<0x88>(ab_odd, cd_odd);
+                columns[i + 8] = _mm512_shuffle_f32x4::<0xdd>(ab_even, cd_even);
+                columns[i + 12] = _mm512_shuffle_f32x4::<0xdd>(ab_odd, cd_odd);
+            }
+        }
+        columns
+    }
+
+    #[inline(always)]
     fn prefetch(address: *const u8) {
         // SAFETY: a hint about any address is harmless.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
