@@ -40,6 +40,7 @@ pub(crate) struct Block<'a> {
     pub rows: Range<usize>,
     pub panels: Range<usize>,
     /// First panel that the same worker will probably be given next.
+    #[allow(dead_code, reason = "the plain twins do not look ahead")]
     pub ahead: usize,
     /// Nobody else writes these rows and panels.
     pub y: &'a Output<'a>,

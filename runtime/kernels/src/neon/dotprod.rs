@@ -18,7 +18,7 @@ impl DotProduct {
 }
 
 impl Integer for DotProduct {
-    const ROWS: usize = 6;
+    const ROWS: usize = 5;
     const PANELS: usize = 1;
     const SIGNED: bool = true;
 

@@ -17,9 +17,10 @@ impl Widening {
 }
 
 impl Integer for Widening {
-    const ROWS: usize = 3;
+    const ROWS: usize = 2;
     const PANELS: usize = 1;
     const SIGNED: bool = true;
+    const PAIRS: bool = true;
 
     /// Two sums for each output, side by side; each vector holds two outputs.
     type Sums = [int32x4_t; 8];

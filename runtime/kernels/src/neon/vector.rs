@@ -39,7 +39,7 @@ macro_rules! quarters {
 }
 
 impl Simd for Neon {
-    const ROWS: usize = 6;
+    const ROWS: usize = 5;
     const PANELS: usize = 1;
 
     type V = Quarters<float32x4_t>;

@@ -37,26 +37,31 @@ pub unsafe fn tile<S: Simd, I: Integer, const M: usize, const N: usize>(i: I, ti
             i.weights(unsafe { &*tile.panels.add(($n * steps + step + $lane) * STEP).cast::<[i8; STEP]>() })
         };
     }
-    macro_rules! pair {
-        ($lane:literal, $next:literal, $x:ident) => {
-            let mut w = [[weights!(0, $lane), weights!(0, $next)]; N];
+    macro_rules! single {
+        ($lane:literal, $x:ident) => {
+            let mut w = [weights!(0, $lane); N];
             for n in 1..N {
-                w[n] = [weights!(n, $lane), weights!(n, $next)];
+                w[n] = weights!(n, $lane);
             }
             for m in 0..M {
                 for n in 0..N {
-                    sums[m][n] = i.dot_pair::<$lane, $next>($x[m], w[n], sums[m][n]);
+                    sums[m][n] = i.dot::<$lane>($x[m], w[n], sums[m][n]);
                 }
             }
         };
     }
-    macro_rules! single {
-        ($lane:literal, $x:ident) => {
-            for n in 0..N {
-                let w = weights!(n, $lane);
-                for m in 0..M {
-                    sums[m][n] = i.dot::<$lane>($x[m], w, sums[m][n]);
+    macro_rules! pair {
+        ($lane:literal, $next:literal, $x:ident) => {
+            if I::PAIRS {
+                for n in 0..N {
+                    let w = [weights!(n, $lane), weights!(n, $next)];
+                    for m in 0..M {
+                        sums[m][n] = i.dot_pair::<$lane, $next>($x[m], w, sums[m][n]);
+                    }
                 }
+            } else {
+                single!($lane, $x);
+                single!($next, $x);
             }
         };
     }

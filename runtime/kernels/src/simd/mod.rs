@@ -86,6 +86,8 @@ pub trait Integer: Copy {
     const PANELS: usize;
     /// Whether activations are bytes around 0, else around 128.
     const SIGNED: bool;
+    /// Whether [`Integer::dot_pair`] is less work than two [`Integer::dot`]s.
+    const PAIRS: bool = false;
 
     /// Sums of 16 outputs, in any form.
     type Sums: Copy;
@@ -101,7 +103,7 @@ pub trait Integer: Copy {
     unsafe fn sixteen(self, from: *const u8) -> Self::Sixteen;
     /// Adds activations `4J..4J + 4` times the weights.
     fn dot<const J: usize>(self, x: Self::Sixteen, w: Self::Weights, sums: Self::Sums) -> Self::Sums;
-    /// [`Integer::dot`] for `J`, then for `J + 1`.
+    /// [`Integer::dot`] for `J`, then for `J1`.
     #[inline(always)]
     fn dot_pair<const J: usize, const J1: usize>(
         self,
