@@ -150,6 +150,9 @@ fn tokens() {
     fs::write(&file, texts.join("\n") + "\n").unwrap();
     let lines = succeed(&["tokenize", "--text", str(&tower), "--file", str(&file)]);
     assert_eq!(lines, "6 0 1 2 0 3 7\n6 7\n6 0 0 0 0 0 0 7\n");
+    let list = models.path("texts.json");
+    fs::write(&list, r#"["a\ncat", "a\u0000"]"#).unwrap();
+    assert_eq!(succeed(&["tokenize", "--text", str(&tower), "--file", str(&list)]), "6 0 3 7\n6 0 7 7\n");
 }
 
 #[test]
@@ -173,7 +176,8 @@ fn inspection_tells_the_plan_and_the_measurements_follow_it() {
     assert_eq!((&report["threads"], &model["rounds"]), (&2.into(), &3.into()));
     assert!(model["min_ms"].as_f64().unwrap() <= model["median_ms"].as_f64().unwrap());
     assert_eq!(fs::read_to_string(csv).unwrap().lines().count(), 3);
-    assert!(succeed(&bench).contains("time saved"));
+    assert!(!succeed(&bench).contains("time saved"), "towers of different kinds are not compared");
+    assert!(succeed(&[&bench[..], &["--model", str(&vision)]].concat()).contains("time saved"));
     let output = edgelip(&[&bench[..], &["--assert-max-ms", "0"]].concat());
     assert_eq!(output.status.code(), Some(1));
 }

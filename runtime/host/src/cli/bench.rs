@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use edgelip::engine::native;
@@ -13,7 +13,7 @@ use edgelip_runtime::onnx::File;
 use super::bench_report::{self, ModelReport, Report};
 use super::options::{EngineArgs, ForeignArgs, options};
 use super::picture::{self, PictureArgs};
-use super::{Outcome, print_json};
+use super::{Outcome, milliseconds_since, print_json};
 
 /// Tokens of the text that text towers are timed with.
 const TEXT_TOKENS: usize = 10;
@@ -114,7 +114,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
     let mut mappings = Vec::new();
     for path in &args.models {
         let start = Instant::now();
-        mappings.push((Mapping::open(path)?, start.elapsed()));
+        mappings.push((Mapping::open(path)?, milliseconds_since(start)));
     }
     let mut candidates = Vec::new();
     for (path, (mapping, mapped)) in args.models.iter().zip(&mappings) {
@@ -140,12 +140,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
 }
 
 /// Opens a model and runs it for the first time.
-fn prepare<'a>(args: &Args, path: &'a Path, mapping: &'a Mapping, mapped: Duration) -> Result<Candidate<'a>> {
+fn prepare<'a>(args: &Args, path: &'a Path, mapping: &'a Mapping, mapped: f64) -> Result<Candidate<'a>> {
     let before = machine::memory();
     let start = Instant::now();
     let mut report = ModelReport { model: path.display().to_string(), file_bytes: mapping.len(), ..Default::default() };
     let mut tower = open(args, path, mapping)?;
-    report.load_ms = milliseconds(start.elapsed() + mapped);
+    report.load_ms = milliseconds_since(start) + mapped;
     match &mut tower {
         Tower::Image(tower) => {
             report.tower = "vision".into();
@@ -162,7 +162,7 @@ fn prepare<'a>(args: &Args, path: &'a Path, mapping: &'a Mapping, mapped: Durati
     }
     let start = Instant::now();
     tower.run()?;
-    report.first_ms = milliseconds(start.elapsed());
+    report.first_ms = milliseconds_since(start);
     report.scratch_bytes = match &tower {
         Tower::Image(tower) => tower.scratch_bytes(),
         Tower::Text(tower, _) => tower.scratch_bytes(),
@@ -205,7 +205,7 @@ fn fill(args: &Args, tower: &mut ImageTower<'_>, report: &mut ModelReport) -> Re
     for _ in 0..5 {
         let start = Instant::now();
         tower.load(image.view())?;
-        times.push(milliseconds(start.elapsed()));
+        times.push(milliseconds_since(start));
     }
     report.preprocess_ms = Summary::of(&mut times).map(|summary| summary.median);
     Ok(())
@@ -215,7 +215,7 @@ fn measure(args: &Args, candidates: &mut [Candidate<'_>]) -> Result<()> {
     let round = |candidate: &mut Candidate<'_>| -> Result<f64> {
         let start = Instant::now();
         candidate.tower.run().with_context(|| candidate.path.display().to_string())?;
-        Ok(milliseconds(start.elapsed()))
+        Ok(milliseconds_since(start))
     };
     for candidate in candidates.iter_mut() {
         for _ in 0..args.warmup {
@@ -242,7 +242,7 @@ fn conclude(args: &Args, candidates: Vec<Candidate<'_>>) -> Result<Report> {
         report.rounds = summary.count;
         (report.min_ms, report.median_ms) = (summary.min, summary.median);
         (report.p90_ms, report.p99_ms) = (summary.p90, summary.p99);
-        if let Some(first) = models.first() {
+        if let Some(first) = models.first().filter(|first| first.tower == report.tower) {
             let saved = |ours: f64, theirs: f64| 1.0 - ours / theirs;
             report.macs_saved = report.macs.zip(first.macs).map(|(ours, theirs)| saved(ours as f64, theirs as f64));
             report.time_saved = Some(saved(report.median_ms, first.median_ms));
@@ -261,8 +261,4 @@ fn conclude(args: &Args, candidates: Vec<Candidate<'_>>) -> Result<Report> {
         peak_rss_bytes: machine::memory().map(|memory| memory.peak),
         models,
     })
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }

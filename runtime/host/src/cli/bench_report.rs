@@ -60,8 +60,8 @@ pub struct ModelReport {
 pub fn print(report: &Report, out: &mut dyn Write) -> Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let mut header = vec!["model", "load", "first", "min", "median", "p90", "p99 ms", "scratch", "resident", "MACs"];
-    let compared = report.models.len() > 1;
+    let mut header = vec!["model", "load ms", "first", "min", "median", "p90", "p99", "scratch", "resident", "MACs"];
+    let compared = report.models.iter().any(|model| model.time_saved.is_some());
     if compared {
         header.extend(["MACs saved", "time saved"]);
     }

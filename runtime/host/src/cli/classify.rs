@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::options::{EngineArgs, ForeignArgs, TemplateArgs, make_bank, options, with_file};
 use super::picture::{self, PictureArgs};
-use super::{Outcome, bars, complain, print_json};
+use super::{Outcome, bars, complain, milliseconds_since, print_json};
 
 /// Say what is on images
 #[derive(clap::Args)]
@@ -126,21 +126,20 @@ fn label_source(args: &Args) -> Result<LabelSource> {
 
 fn classify(classifier: &mut Classifier<'_>, path: &Path, args: &Args) -> Result<Report> {
     let start = Instant::now();
-    let milliseconds = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
     let image = args.picture.read(path)?;
-    let decode = milliseconds(start);
+    let decode = milliseconds_since(start);
     let step = Instant::now();
     classifier.load(image.view()).map_err(|error| picture::failed(path, error))?;
-    let preprocess = milliseconds(step);
+    let preprocess = milliseconds_since(step);
     // A large photo takes more memory than the tower: give it back before the weights are read.
     drop(image);
     let step = Instant::now();
     let labels = classifier.run().map_err(|error| picture::failed(path, error))?.top(args.top as usize);
-    let run = milliseconds(step);
+    let run = milliseconds_since(step);
     Ok(Report {
         image: path.display().to_string(),
         labels,
-        milliseconds: milliseconds(start),
+        milliseconds: milliseconds_since(start),
         stages: Stages { decode, preprocess, run },
     })
 }

@@ -12,7 +12,7 @@ use super::Outcome;
 use super::options::{EngineArgs, ForeignArgs, options, with_file};
 use super::picture::{self, PictureArgs};
 use super::progress::Progress;
-use super::tokenize::read_lines;
+use super::tokenize::read_texts;
 
 /// Write the embeddings of images or texts as a NumPy file
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(value_name = "IMAGE", required_unless_present = "texts", conflicts_with = "texts")]
     images: Vec<PathBuf>,
 
-    /// A file of texts, one a line; an empty line is an empty text
+    /// A file of texts: one a line (an empty line is an empty text), or a JSON list
     #[arg(long, value_name = "FILE")]
     texts: Option<PathBuf>,
 
@@ -74,7 +74,7 @@ struct Rows {
 }
 
 fn texts(args: &Args, file: &Path) -> Result<Rows> {
-    let lines = read_lines(file)?;
+    let lines = read_texts(file)?;
     if lines.is_empty() {
         bail!("{}: no texts", file.display());
     }

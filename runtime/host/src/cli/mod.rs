@@ -21,6 +21,7 @@ use std::io::{self, BufWriter, Write};
 use std::panic;
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -112,6 +113,22 @@ fn warn(warning: impl Display) {
 fn print_json(out: &mut dyn Write, value: &impl serde::Serialize) -> Result<()> {
     writeln!(out, "{}", serde_json::to_string_pretty(value)?)?;
     Ok(())
+}
+
+/// Prints an array as JSON, one value a line.
+fn print_json_lines(out: &mut dyn Write, values: &[impl serde::Serialize]) -> Result<()> {
+    write!(out, "[")?;
+    for (index, value) in values.iter().enumerate() {
+        let separator = if index == 0 { "\n" } else { ",\n" };
+        write!(out, "{separator}  {}", serde_json::to_string(value)?)?;
+    }
+    writeln!(out, "\n]")?;
+    Ok(())
+}
+
+/// Milliseconds since `start`, to the microsecond.
+fn milliseconds_since(start: Instant) -> f64 {
+    (start.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
