@@ -109,7 +109,7 @@ fn normalises_like_numpy() {
     let clip = Preprocess {
         rescale: 0.003_921_568_627_450_98,
         mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-        std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
+        std: [0.268_629_55, 0.261_302_6, 0.275_777_1],
         ..preprocess(Resize::None, Filter::Bicubic, None)
     };
     let size = 64 * 64 * 3;

@@ -8,9 +8,8 @@ pub(super) fn is_complete(bytes: &[u8]) -> bool {
     let mut rest = bytes.get(2..).unwrap_or_default();
     loop {
         // Scan data and fill bytes lie before a marker: 0xFF, then neither 0 nor another 0xFF nor a restart.
-        let marker = rest
-            .windows(2)
-            .position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF));
+        let marker =
+            rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF));
         let Some(position) = marker else { return false };
         let code = rest[position + 1];
         rest = &rest[position + 2..];
