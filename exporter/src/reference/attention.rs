@@ -54,7 +54,13 @@ mod tests {
     fn a_key_of_size_two_counts_twice() {
         let q = array![[0.3], [0.7]];
         let twice = attention(&q, &array![[1.0], [2.0], [2.0]], &array![[5.0], [7.0], [7.0]], 1, Mask::default());
-        let sized = attention(&q, &array![[1.0], [2.0]], &array![[5.0], [7.0]], 1, Mask { sizes: Some(&[1.0, 2.0]), causal: false });
+        let sized = attention(
+            &q,
+            &array![[1.0], [2.0]],
+            &array![[5.0], [7.0]],
+            1,
+            Mask { sizes: Some(&[1.0, 2.0]), causal: false },
+        );
         assert!((&twice - &sized).iter().all(|d| d.abs() < 1e-6));
     }
 }

@@ -12,7 +12,8 @@ pub fn read(source: &dyn Source, name: &str, shape: &[usize]) -> Result<ArrayD<f
         let found = tensor.shape;
         return Err(Error::Reference(format!("tensor {name} is {found:?} where the configuration asks for {shape:?}")));
     }
-    ArrayD::from_shape_vec(IxDyn(shape), tensor.data).map_err(|error| Error::Reference(format!("tensor {name}: {error}")))
+    ArrayD::from_shape_vec(IxDyn(shape), tensor.data)
+        .map_err(|error| Error::Reference(format!("tensor {name}: {error}")))
 }
 
 /// The vector `name` of `length` values.

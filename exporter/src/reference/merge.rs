@@ -59,7 +59,8 @@ pub fn merge(rule: Rule, heads: usize, count: usize, tokens: &Tokens, keys: &Arr
         Rule::Tome => all.clone().step_by(2).filter(stays).chain(all.skip(1).step_by(2)).collect(),
     };
 
-    let mut merged = Tokens { x: Array2::zeros((order.len(), tokens.x.ncols())), sizes: Vec::with_capacity(order.len()) };
+    let mut merged =
+        Tokens { x: Array2::zeros((order.len(), tokens.x.ncols())), sizes: Vec::with_capacity(order.len()) };
     for (row, &position) in order.iter().enumerate() {
         let mut members = vec![position];
         members.extend(pairs.iter().filter(|pair| pair.target == position).map(|pair| pair.source));

@@ -76,7 +76,5 @@ fn end_of(config: &TextConfig, ids: &[u32]) -> Result<usize, Error> {
         TextPooling::EotFirst => config.eot,
         TextPooling::EotArgmax => ids.iter().copied().max().unwrap_or(config.eot),
     };
-    ids.iter()
-        .position(|&id| id == end)
-        .ok_or_else(|| Error::Reference(format!("the end token {end} is missing")))
+    ids.iter().position(|&id| id == end).ok_or_else(|| Error::Reference(format!("the end token {end} is missing")))
 }

@@ -140,7 +140,9 @@ fn check_schedule(config: &VisionConfig, merging: Option<Merging>) -> Result<(),
     for (block, &merged) in schedule.iter().enumerate() {
         let most = if block + 1 < config.blocks { (tokens - 1) / 2 } else { 0 };
         if merged > most {
-            return Err(Error::Reference(format!("block {block} can't merge {merged} of {tokens} tokens: at most {most}")));
+            return Err(Error::Reference(format!(
+                "block {block} can't merge {merged} of {tokens} tokens: at most {most}"
+            )));
         }
         tokens -= merged;
     }

@@ -43,7 +43,9 @@ pub fn images(config: &VisionConfig, preprocess: &Preprocess, random: usize, see
     let mut generator = Generator(seed);
     for octave in 0..random {
         let scale = 1 << octave.min(5);
-        let noise = (0..height.div_ceil(scale) * width.div_ceil(scale) * 3).map(|_| generator.next() as u8).collect::<Vec<u8>>();
+        let noise = (0..height.div_ceil(scale) * width.div_ceil(scale) * 3)
+            .map(|_| generator.next() as u8)
+            .collect::<Vec<u8>>();
         let at = |y: usize, x: usize, c: usize| noise[((y / scale) * width.div_ceil(scale) + x / scale) * 3 + c];
         let bytes = (0..height * width * 3).map(|i| at(i / 3 / width, i / 3 % width, i % 3)).collect();
         all.push((format!("noise of {scale} px"), bytes));
@@ -63,7 +65,7 @@ fn photo(config: &VisionConfig, preprocess: &Preprocess) -> Result<Vec<u8>, Erro
         .map_err(|reason| Error::Verify(format!("the shipped photo: {reason}")))?;
     let (height, width) = (photo.height, photo.width);
     // A model without any resizing of its own still gets its size.
-    let mut preprocess = preprocess.clone();
+    let mut preprocess = *preprocess;
     if preprocess.output(height, width)? != config.image_size {
         let [rows, columns] = config.image_size;
         preprocess.resize = Resize::Exact(rows, columns);

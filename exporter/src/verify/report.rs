@@ -66,7 +66,13 @@ pub struct Comparison {
 
 impl Comparison {
     /// Compares row by row.
-    pub fn new(output: &'static str, parties: [Party; 2], a: ArrayView2<f32>, b: ArrayView2<f32>, tolerance: Tolerance) -> Self {
+    pub fn new(
+        output: &'static str,
+        parties: [Party; 2],
+        a: ArrayView2<f32>,
+        b: ArrayView2<f32>,
+        tolerance: Tolerance,
+    ) -> Self {
         let same_shape = a.dim() == b.dim();
         let cosines: Vec<f64> = a.outer_iter().zip(b.outer_iter()).map(|(a, b)| cosine(a, b)).collect();
         let mut sorted = cosines.clone();
@@ -76,7 +82,11 @@ impl Comparison {
             0 => f64::NAN,
             length => (sorted[(length - 1) / 2] + sorted[length / 2]) / 2.0,
         };
-        let max_abs = a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, |a: f64, b| if b.is_nan() { b } else { a.max(b) });
+        let max_abs = a
+            .iter()
+            .zip(b)
+            .map(|(a, b)| f64::from((a - b).abs()))
+            .fold(0.0, |a: f64, b| if b.is_nan() { b } else { a.max(b) });
         let passed = same_shape && median >= tolerance.median && worst >= tolerance.worst && max_abs.is_finite();
         Self { output, parties, cosines, median, worst, max_abs, tolerance, passed }
     }
@@ -84,7 +94,9 @@ impl Comparison {
 
 /// The cosine of two vectors; a number that is none if a value is none.
 fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f64 {
-    let dot = |a: ArrayView1<f32>, b: ArrayView1<f32>| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+    let dot = |a: ArrayView1<f32>, b: ArrayView1<f32>| {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()
+    };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
@@ -142,7 +154,11 @@ mod tests {
         assert!(compare(a.clone(), a.clone(), Tolerance::all(1.0)).passed);
         let turned = compare(a, array![[1.0, 0.0], [0.6, 0.8]], Tolerance::all(0.9));
         assert!(!turned.passed);
-        assert!((turned.worst - 0.8).abs() < 1e-6 && (turned.median - 0.9).abs() < 1e-6 && (turned.max_abs - 0.6).abs() < 1e-6);
+        assert!(
+            (turned.worst - 0.8).abs() < 1e-6
+                && (turned.median - 0.9).abs() < 1e-6
+                && (turned.max_abs - 0.6).abs() < 1e-6
+        );
     }
 
     #[test]

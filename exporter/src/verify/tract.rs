@@ -44,7 +44,11 @@ fn run_piece(cut: &Cut, piece: &Piece, values: &Values) -> TractResult<Vec<Tenso
     let mut graph = pb::GraphProto {
         name: piece.segment.clone(),
         node: piece.nodes.clone(),
-        output: piece.gives.iter().map(|name| pb::ValueInfoProto { name: name.clone(), ..Default::default() }).collect(),
+        output: piece
+            .gives
+            .iter()
+            .map(|name| pb::ValueInfoProto { name: name.clone(), ..Default::default() })
+            .collect(),
         ..Default::default()
     };
     for name in &piece.initializers {
@@ -104,10 +108,7 @@ fn input(name: &str, value: &Tensor) -> TractResult<pb::ValueInfoProto> {
         .iter()
         .map(|&dim| Dimension { value: Some(dimension::Value::DimValue(dim as i64)), ..Default::default() })
         .collect();
-    let tensor = pb::type_proto::Tensor {
-        elem_type: elem_type as i32,
-        shape: Some(pb::TensorShapeProto { dim }),
-    };
+    let tensor = pb::type_proto::Tensor { elem_type: elem_type as i32, shape: Some(pb::TensorShapeProto { dim }) };
     let r#type = pb::TypeProto { value: Some(pb::type_proto::Value::TensorType(tensor)), ..Default::default() };
     Ok(pb::ValueInfoProto { name: name.to_owned(), r#type: Some(r#type), ..Default::default() })
 }

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Unmerged models against transformers: the runtime, and onnxruntime on the same file, in each precision.
+
+    venv/bin/python exporter/acceptance/embeddings.py            # one small model and ViT-B/32
+    venv/bin/python exporter/acceptance/embeddings.py --all      # every true size, both activations (an hour, 2 GB of disk a model)
+
+Exits 0 if every embedding is near enough, 1 if not.
+"""
+
+import shutil
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+import binaries
+import checkpoints
+import photos
+
+LEAST = {"f32": 0.99999, "f16": 0.9999, "int8": 0.995}
+# Integers round in every layer: onnxruntime with and without its optimisations is 1e-4 from itself.
+ENGINES = {"f32": 0.99999, "f16": 0.9999, "int8": 0.999}
+TEXTS = [
+    "a photo of a cat.",
+    "A cup of coffee on a wooden table, seen from above",
+    "",
+    "Ünïcödé & emoji 🚀!",
+    "rocket",
+    "word " * 200,
+    "42 sheep, 7 goats and one llama",
+]
+
+
+@torch.no_grad()
+def of_transformers(model: CLIPModel, checkpoint: Path, images: list[Path]) -> dict[str, np.ndarray]:
+    """Pixels, token ids and embeddings as transformers gives them."""
+    processor = CLIPImageProcessorPil.from_pretrained(checkpoint)
+    pixels = np.stack([np.asarray(processor(Image.open(path))["pixel_values"][0]) for path in images])
+    tokenizer = CLIPTokenizer.from_pretrained(checkpoint)
+    tokens = tokenizer(TEXTS, truncation=True, max_length=77, padding=True, return_tensors="pt")
+
+    def unit(output) -> np.ndarray:
+        features = output if isinstance(output, torch.Tensor) else output.pooler_output
+        return torch.nn.functional.normalize(features, dim=-1).numpy()
+
+    return {
+        "pixel_values": pixels,
+        "input_ids": tokens["input_ids"].numpy().astype(np.int64),
+        "attention_mask": tokens["attention_mask"].numpy().astype(np.int64),
+        "image_embeds": unit(model.get_image_features(pixel_values=torch.from_numpy(pixels))),
+        "text_embeds": unit(model.get_text_features(**tokens)),
+    }
+
+
+def onnx(path: Path, feeds: dict[str, np.ndarray], output: str) -> np.ndarray:
+    """An output of the file in onnxruntime."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run([output], feeds)[0]
+
+
+def main() -> None:
+    parser = binaries.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--all", action="store_true", help="every size and both activations")
+    parser.add_argument("--size", choices=checkpoints.SIZES, action="append", help="only these sizes")
+    parser.add_argument("--activation", choices=checkpoints.ACTIVATIONS, action="append", help="only these activations")
+    parser.add_argument("--weights", choices=("default", "lively"), action="append", help="as transformers initialises them, or far from it")
+    parser.add_argument("--precision", choices=LEAST, action="append", help="only these precisions")
+    parser.add_argument("--count", type=int, default=6, help="photos")
+    arguments = parser.parse_args()
+    sizes = arguments.size or (list(checkpoints.SIZES) if arguments.all else [checkpoints.SMALL, "vit-b-32"])
+    activations = arguments.activation or (checkpoints.ACTIVATIONS if arguments.all else ("quick_gelu",))
+    weights = arguments.weights or (("default", "lively") if arguments.all else ("lively",))
+    precisions = arguments.precision or list(LEAST)
+    checks = binaries.Checks()
+
+    place = binaries.folder(arguments.keep)
+    with place if arguments.keep is None else nullcontext(str(place)) as work:
+        work = Path(work)
+        images = photos.write(arguments.photos, arguments.count, work / "photos")
+        (work / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS), encoding="utf-8")
+        for size in sizes:
+            for activation in activations:
+                for kind in weights:
+                    checkpoint = work / f"{size}-{activation}-{kind}"
+                    model = checkpoints.make(checkpoint, size, activation, kind)
+                    golden = of_transformers(model, checkpoint, images)
+                    del model
+                    for precision in precisions:
+                        one(checks, arguments, checkpoint, precision, images, golden)
+                    shutil.rmtree(checkpoint)
+    checks.exit()
+
+
+def one(checks, arguments, checkpoint: Path, precision: str, images: list[Path], golden: dict[str, np.ndarray]) -> None:
+    """Exports one checkpoint in one precision and checks both towers."""
+    vision, text = checkpoint / f"{precision}.onnx", checkpoint / f"{precision}-text.onnx"
+    name = f"{checkpoint.name} {precision}"
+    ran = binaries.must([arguments.exporter, checkpoint, "-o", vision, "--text", text, "--precision", precision, "--force"])
+    weights = sum(path.stat().st_size for path in checkpoint.glob("*.safetensors"))
+    share = ran.peak_bytes / weights
+    checks.check(f"{name}: export in bounded memory", share < 1.3, f"{share:.2f} × checkpoint, {ran.seconds:.1f} s")
+
+    least = LEAST[precision]
+    native = binaries.embed(arguments.edgelip, vision, images, checkpoint / "image.npy")
+    checks.near(f"{name}: image, runtime – transformers", native, golden["image_embeds"], least, least)
+    engine = onnx(vision, {"pixel_values": golden["pixel_values"]}, "image_embeds")
+    checks.near(f"{name}: image, onnxruntime – transformers", engine, golden["image_embeds"], least, least)
+    engines = ENGINES[precision]
+    checks.near(f"{name}: image, runtime – onnxruntime", native, engine, engines, engines)
+
+    out = checkpoint / "text.npy"
+    binaries.must([arguments.edgelip, "embed", "--texts", checkpoint.parent / "texts.txt", "--model", text, "-o", out, "--force"])
+    native = np.load(out)
+    checks.near(f"{name}: text, runtime – transformers", native, golden["text_embeds"], least, least)
+    engine = onnx(text, {key: golden[key] for key in ("input_ids", "attention_mask")}, "text_embeds")
+    checks.near(f"{name}: text, onnxruntime – transformers", engine, golden["text_embeds"], least, least)
+    checks.near(f"{name}: text, runtime – onnxruntime", native, engine, engines, engines)
+    vision.unlink(), text.unlink()
+
+
+if __name__ == "__main__":
+    main()
