@@ -162,7 +162,7 @@ impl Args {
 
     /// Whether the image tower is asked for.
     pub fn wants_vision(&self) -> bool {
-        self.output.is_some() || self.text.is_none()
+        self.output.is_some() || self.text.is_none() || self.dry_run
     }
 
     /// The schedule asked for.
@@ -227,7 +227,7 @@ mod tests {
             "-o m.onnx",
             "--dry-run",
             "--text t.onnx",
-            "--dry-run --compression 0.5 --merge tome --schedule geo",
+            "--dry-run --compression 0.5 --merge tome --schedule geo --text t.onnx",
             "-o m.onnx --schedule list:1,0 --merge ward",
             "-o m.onnx --schedule list:1,0 --compression 0.1",
             "-o m.onnx --labels l.txt --template {} --template my.{}",

@@ -57,7 +57,8 @@ struct Export<'a> {
 impl Export<'_> {
     fn run(&self) -> Result<bool> {
         let args = self.args;
-        let vision = if args.output.is_some() || (args.dry_run && args.wants_vision()) { Some(self.plan()?) } else { None };
+        let sought = args.output.is_some() || args.dry_run && (self.clip.model().vision.is_some() || args.text.is_none());
+        let vision = if sought { Some(self.plan()?) } else { None };
         let mut summary = Summary::new(args, self.clip);
         if let Some((plan, options, calibration)) = &vision {
             summary.vision = Some(VisionSummary::new(args, self.clip, plan, options, self.wanted.as_ref())?);

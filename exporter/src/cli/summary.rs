@@ -121,9 +121,9 @@ impl Summary {
         if json {
             return Ok(say(serde_json::to_string_pretty(self)?)?);
         }
-        let files = if self.weight_files == 1 { "1 file".to_owned() } else { format!("{} files", self.weight_files) };
+        let files = counted(self.weight_files, "file");
         let towers = self.towers.join(" and ");
-        say(format!("checkpoint   {}: {}, {towers} tower, {} in {files}", self.checkpoint, self.layout, megabytes(self.weight_bytes)))?;
+        say(format!("checkpoint    {}: {}, {towers} tower, {} in {files}", self.checkpoint, self.layout, megabytes(self.weight_bytes)))?;
         if let Some(vision) = &self.vision {
             vision.print(!self.written && self.verification.is_empty())?;
         }
@@ -137,10 +137,11 @@ impl Summary {
             say(format!("\n{report}"))?;
         }
         if self.written {
+            say("")?;
             for (file, bytes) in self.files() {
-                say(format!("\nwrote        {file}, {}", megabytes(bytes)))?;
+                say(format!("wrote         {file}, {}", megabytes(bytes)))?;
             }
-            say(format!("\nnext         {}", self.next()))?;
+            say(format!("next          {}", self.next()))?;
         }
         Ok(())
     }
@@ -213,23 +214,23 @@ impl VisionSummary {
         let [height, width] = self.image;
         let (blocks, heads) = (self.blocks.len(), self.heads);
         say(format!(
-            "image tower  {height}×{width} pixels, patches of {}, {blocks} blocks of width {}, {heads} heads, MLP {}, {}; embedding {}",
+            "image tower   {height}×{width} pixels, patches of {}, {blocks} blocks of width {}, {heads} heads, MLP {}, {}; embedding {}",
             self.patch, self.width, self.mlp, self.activation, self.embedding
         ))?;
-        say(format!("parameters   {}, stored as {}", millions(self.parameters), self.precision))?;
+        say(format!("parameters    {}, stored as {}", millions(self.parameters), self.precision))?;
         if with_size {
-            say(format!("file         {}", megabytes(self.bytes)))?;
+            say(format!("file          {}", megabytes(self.bytes)))?;
         }
-        say(format!("scratch      {} with {} threads", megabytes(self.scratch_bytes), self.threads))?;
+        say(format!("scratch       {} with {}", megabytes(self.scratch_bytes), counted(self.threads, "thread")))?;
         if self.labels > 0 {
-            say(format!("labels       {}, {} prompts each unless they bring their own", self.labels, self.prompts))?;
+            say(format!("labels        {}, {} each unless they bring their own", self.labels, counted(self.prompts, "prompt")))?;
         }
         let asked = self.compression.asked.filter(|&asked| asked > 0.0).map_or(String::new(), |asked| format!(" ({asked} asked for)"));
         let saved = match self.merge {
             "none" => "no merging".to_owned(),
             merge => format!("{merge} saves {:.4}{asked} of {}", self.compression.real, millions(self.macs_unmerged)),
         };
-        say(format!("multiply-adds  {}: {saved}\n", millions(self.macs)))?;
+        say(format!("multiply-adds {}: {saved}\n", millions(self.macs)))?;
         let mut table = table(["block", "tokens", "merged", "multiply-adds", "of which merging"]);
         for (index, block) in self.blocks.iter().enumerate() {
             table.add_row([
@@ -265,11 +266,11 @@ impl TextSummary {
 
     fn print(&self) -> Result<()> {
         say(format!(
-            "\ntext tower   {} tokens of {}, {} blocks of width {}, {} heads, MLP {}, {}",
+            "\ntext tower    {} tokens of {}, {} blocks of width {}, {} heads, MLP {}, {}",
             self.context, self.vocabulary, self.blocks, self.width, self.heads, self.mlp, self.activation
         ))?;
         let (parameters, bytes) = (millions(self.parameters), megabytes(self.bytes));
-        Ok(say(format!("parameters   {parameters}, stored as {}\nfile         {bytes}", self.precision))?)
+        Ok(say(format!("parameters    {parameters}, stored as {}\nfile          {bytes}", self.precision))?)
     }
 }
 
@@ -305,6 +306,10 @@ fn shown(path: &Path) -> String {
 fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:=@~".contains(c);
     if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn millions(count: u64) -> String {

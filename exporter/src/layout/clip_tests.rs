@@ -148,9 +148,9 @@ fn unsupported_settings_are_named() {
 #[test]
 fn the_legacy_section_overrides_by_its_defaults_too() {
     let mut config = config();
-    config["vision_config_dict"] = json!({"hidden_size": 16, "patch_size": 16});
+    config["vision_config_dict"] = json!({"hidden_size": 24, "patch_size": 16});
     let vision = towers(&config).vision.expect("a tower");
-    assert_eq!((vision.width, vision.image_size, vision.mlp), (16, [224; 2], 3072));
+    assert_eq!((vision.width, vision.image_size, vision.mlp), (24, [224; 2], 3072));
 }
 
 #[test]
