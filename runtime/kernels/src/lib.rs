@@ -31,6 +31,11 @@ mod pool;
 mod rows;
 mod shape;
 #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
+#[allow(
+    clippy::needless_range_loop,
+    clippy::collapsible_match,
+    reason = "only plain counted loops and branches on constants are sure to vanish in tiles"
+)]
 mod simd;
 mod table;
 mod vector;

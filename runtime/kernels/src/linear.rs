@@ -91,7 +91,7 @@ impl Job<'_> {
                 unsafe { (self.table.linear)(&block) }
             }
         };
-        if rows * self.layer.inputs * self.layer.outputs < WORTH_SHARING {
+        if rows.saturating_mul(self.layer.inputs).saturating_mul(self.layer.outputs) < WORTH_SHARING {
             body();
         } else {
             complete(parallel, &body);

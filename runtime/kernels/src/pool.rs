@@ -89,6 +89,8 @@ impl Parallel for Pool {
             wait(look);
             look = look.wrapping_add(1);
         }
+        // SAFETY: no worker is pending any more.
+        unsafe { *self.shared.body.get() = None };
         let theirs = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(panic) = own.err().or(theirs) {
             resume_unwind(panic);
@@ -116,10 +118,9 @@ impl Shared {
                 return;
             }
             // SAFETY: the round has begun and this worker is pending, so nobody writes it.
-            if let Some(body) = unsafe { *self.body.get() } {
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
-                    self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
-                }
+            let body = unsafe { *self.body.get() };
+            if let Some(Err(panic)) = body.map(|body| catch_unwind(AssertUnwindSafe(body))) {
+                self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
             }
             self.pending.fetch_sub(1, Ordering::Release);
         }

@@ -73,6 +73,6 @@ pub(crate) struct Head<'a> {
 impl Head<'_> {
     /// Number of keys that a query sees.
     pub fn visible(&self, query: usize) -> usize {
-        self.causal_from.map_or(self.k.rows(), |first| (first + query + 1).min(self.k.rows()))
+        self.causal_from.map_or(self.k.rows(), |first| first.saturating_add(query + 1).min(self.k.rows()))
     }
 }
