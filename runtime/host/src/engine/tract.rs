@@ -170,17 +170,25 @@ impl TractImage {
     /// [`Error::Tract`]; [`Error::Unusable`] if the graph takes no image, or gives neither an embedding nor logits.
     pub fn new(graph: Graph, size: [usize; 2], preprocess: Preprocess) -> Result<Self, Error> {
         let input = graph.image_input()?;
+        let open = input.dims[2..].contains(&None);
         let shape = [1, 3, size[0], size[1]];
         let outputs = choose(&graph.outputs())?;
         // tract puts outputs in the graph's order.
         let names: Vec<String> = graph.outputs().into_iter().map(|output| output.name).collect();
         let chosen: Vec<String> = names.into_iter().filter(|name| outputs.iter().any(|o| &o.0 == name)).collect();
         let slot = |kind| {
-            let name = &outputs.iter().find(|output| output.1 == kind)?.0;
+            let name = &outputs.iter().find(|output| output.1 == kind || output.1 == Kind::Either)?.0;
             Some((chosen.iter().position(|other| other == name)?, Vec::new()))
         };
         let (embedding, logits) = (slot(Kind::Embedding), slot(Kind::Logits));
-        let model = graph.compile(&[(&input.name, f32::datum_type(), &shape)], &chosen)?;
+        let model =
+            graph.compile(&[(&input.name, f32::datum_type(), &shape)], &chosen).map_err(|error| match error {
+                Error::Tract(reason) if open => {
+                    let [height, width] = size;
+                    Error::Tract(format!("{reason} (with images of {height}x{width}; give another --image-size?)"))
+                }
+                other => other,
+            })?;
         Ok(TractImage { model, preprocess, shape, embedding, logits })
     }
 }
@@ -212,6 +220,8 @@ impl ImageEngine for TractImage {
 enum Kind {
     Embedding,
     Logits,
+    /// The graph's only output, by whose name it may be either.
+    Either,
 }
 
 /// The outputs that are of use: logits by their name, an embedding by its name or its being alone.
@@ -223,12 +233,13 @@ fn choose(outputs: &[Port]) -> Result<Vec<(String, Kind)>, Error> {
     let logits = named(&["logits", "prob"]);
     let others: Vec<_> = flat.iter().filter(|output| Some(*output) != logits).collect();
     let embedding = named(&["image_embed", "image_features", "embed", "pooler", "feature"])
-        .filter(|output| Some(*output) != logits)
-        .or(match others[..] {
-            [only] => Some(only),
-            _ => None,
-        });
-    let chosen: Vec<_> = [(embedding, Kind::Embedding), (logits, Kind::Logits)]
+        .filter(|output| Some(*output) != logits);
+    let kind = if embedding.is_some() { Kind::Embedding } else { Kind::Either };
+    let embedding = embedding.or(match others[..] {
+        [only] if logits.is_none() => Some(only),
+        _ => None,
+    });
+    let chosen: Vec<_> = [(embedding, kind), (logits, Kind::Logits)]
         .into_iter()
         .filter_map(|(output, kind)| Some((output?.name.clone(), kind)))
         .collect();
@@ -348,7 +359,7 @@ mod tests {
         assert_eq!(chosen(&[embeds.clone(), hidden.clone()]).unwrap(), [("image_embeds".into(), Kind::Embedding)]);
         assert_eq!(chosen(&[embeds, logits.clone()]).unwrap().len(), 2);
         assert_eq!(chosen(&[logits]).unwrap(), [("logits_per_image".into(), Kind::Logits)]);
-        assert_eq!(chosen(&[port("2891", &[Some(1), Some(512)])]).unwrap(), [("2891".into(), Kind::Embedding)]);
+        assert_eq!(chosen(&[port("2891", &[Some(1), Some(512)])]).unwrap(), [("2891".into(), Kind::Either)]);
         assert!(chosen(&[hidden]).unwrap_err().contains("`last_hidden_state` [?, 50, 768]"));
     }
 
