@@ -2,8 +2,7 @@
 //!
 //! [`checkpoint`] reads bytes into tensors, [`layout`] knows what they mean and offers them as a [`source::Source`]; [`schedule`] turns a
 //! compression rate into tokens merged per block, [`calibrate`] tries several on photos; [`graph`] folds and packs a source into an ONNX model; [`reference`](mod@reference)
-//! computes the source's own embeddings, and [`verify`] holds the written file against them. [`templates`] are
-//! the prompts that labels are embedded with.
+//! computes the source's own embeddings, and [`verify`] holds the written file against them.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +14,6 @@ pub mod layout;
 pub mod reference;
 pub mod schedule;
 pub mod source;
-pub mod templates;
 pub mod verify;
 
 pub use error::Error;

@@ -33,6 +33,7 @@ pub mod onnx;
 pub mod output;
 pub mod preset;
 pub mod stats;
+pub mod templates;
 pub mod text_batch;
 mod text_tower;
 pub mod threads;

@@ -1,6 +1,6 @@
 //! Arguments that several commands share, and what they stand for.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -8,7 +8,7 @@ use edgelip::engine::Engine;
 use edgelip::label_set::{self, DEFAULT_TEMPLATE, LabelSet};
 use edgelip::preset::Preset;
 use edgelip::threads::{MAX_THREADS, default_threads};
-use edgelip::{LabelBank, Mapping, Options, TextTower};
+use edgelip::{LabelBank, Mapping, Options, TextTower, templates};
 
 use super::progress::Progress;
 
@@ -104,16 +104,16 @@ pub struct TemplateArgs {
     #[arg(long = "template", value_name = "PROMPT")]
     pub template: Vec<String>,
 
-    /// A file of such prompts, one a line
-    #[arg(long, value_name = "FILE", conflicts_with = "template")]
-    pub templates: Option<PathBuf>,
+    /// Prompts from a file, one a line, or a known set: imagenet-80, simple-7, photo, none
+    #[arg(long, value_name = "FILE|SET", conflicts_with = "template")]
+    pub templates: Option<String>,
 }
 
 impl TemplateArgs {
     /// The templates to use.
     pub fn read(&self) -> Result<Vec<String>> {
         Ok(match &self.templates {
-            Some(file) => label_set::read_templates(file)?,
+            Some(name) => templates::resolve(name)?,
             None if self.template.is_empty() => vec![DEFAULT_TEMPLATE.to_string()],
             None => label_set::templates("--template", &self.template)?,
         })

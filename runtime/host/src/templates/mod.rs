@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use edgelip::label_set;
+use crate::label_set;
 
 /// The names [`resolve`] knows.
 pub const NAMES: [&str; 4] = ["photo", "none", "simple-7", "imagenet-80"];
@@ -10,15 +10,15 @@ pub const NAMES: [&str; 4] = ["photo", "none", "simple-7", "imagenet-80"];
 /// The templates of a set (one of [`NAMES`]) or of a file, one a line with `{}` for the name.
 ///
 /// # Errors
-/// [`edgelip::Error::Io`] if it is neither, or as [`label_set::read_templates`].
-pub fn resolve(name: &str) -> Result<Vec<String>, edgelip::Error> {
+/// [`crate::Error::Io`] if it is neither, or as [`label_set::read_templates`].
+pub fn resolve(name: &str) -> Result<Vec<String>, crate::Error> {
     let set = match name {
         "photo" => label_set::DEFAULT_TEMPLATE,
         "none" => "{}",
         "simple-7" => include_str!("simple-7.txt"),
         "imagenet-80" => include_str!("imagenet-80.txt"),
         file if !Path::new(file).exists() => {
-            return Err(edgelip::Error::labels(file, format!("neither a file nor one of {}", NAMES.join(", "))));
+            return Err(crate::Error::labels(file, format!("neither a file nor one of {}", NAMES.join(", "))));
         }
         file => return label_set::read_templates(file),
     };
