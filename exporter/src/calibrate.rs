@@ -19,6 +19,9 @@ const SLOPES: [f64; 5] = [0.0, 0.75, 1.5, 2.25, 3.0];
 /// More photos do not change the ranking.
 const MAX_PHOTOS: usize = 100;
 
+/// One row for each photo.
+type Embeddings = Vec<Vec<f32>>;
+
 /// What to calibrate, on what.
 pub struct Calibration<'a> {
     /// The model.
@@ -71,7 +74,9 @@ impl Calibration<'_> {
         let mut refusal = None;
         for slope in SLOPES {
             match schedule::plan(&shape, self.merge, &Shape::BackLoaded { slope }, self.compression) {
-                Ok(Schedule { merged, saving, .. }) => candidates.push(Candidate { slope, merged, saving, cosine: 0.0 }),
+                Ok(Schedule { merged, saving, .. }) => {
+                    candidates.push(Candidate { slope, merged, saving, cosine: 0.0 })
+                }
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
@@ -87,7 +92,7 @@ impl Calibration<'_> {
         };
 
         let mut pixels = Vec::new();
-        let unmerged = self.with_tower(&[], &mut |tower| {
+        let unmerged = self.with_tower(&[], |tower| {
             let embed = |path: &PathBuf| {
                 let image = decode::rgb8(path)?;
                 tower.load(image.view())?;
@@ -99,7 +104,7 @@ impl Calibration<'_> {
             paths.iter().map(embed).collect()
         })?;
         for candidate in &mut candidates {
-            let merged = self.with_tower(&candidate.merged, &mut |tower| {
+            let merged = self.with_tower(&candidate.merged, |tower| {
                 let embed = |pixels: &Vec<u8>| {
                     tower.pixels_mut().copy_from_slice(pixels);
                     let embedding = embedding(tower)?;
@@ -115,9 +120,18 @@ impl Calibration<'_> {
     }
 
     /// Exports the tower with a schedule to a file that lives as long as `run` does.
-    fn with_tower(&self, merged: &[usize], run: &mut dyn FnMut(&mut ImageTower<'_>) -> Result<Vec<Vec<f32>>, Error>) -> Result<Vec<Vec<f32>>, Error> {
+    fn with_tower(
+        &self,
+        merged: &[usize],
+        run: impl FnOnce(&mut ImageTower<'_>) -> Result<Embeddings, Error>,
+    ) -> Result<Embeddings, Error> {
         let merge = if merged.is_empty() { Merge::None } else { self.merge };
-        let options = VisionOptions { merge, schedule: merged.to_vec(), compression: self.compression, precision: self.precision };
+        let options = VisionOptions {
+            merge,
+            schedule: merged.to_vec(),
+            compression: self.compression,
+            precision: self.precision,
+        };
         let mut file = NamedTempFile::with_prefix_in(".edgelip-", self.scratch).map_err(Error::io(self.scratch))?;
         graph::vision(self.source, &options)?.write(&mut file)?;
         file.flush().map_err(Error::io(file.path()))?;
@@ -137,14 +151,19 @@ fn photos(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = entry.map_err(Error::io(folder))?.path();
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        let extension =
+            path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
         if ["jpg", "jpeg", "png", "webp"].contains(&extension.as_str()) {
             paths.push(path);
         }
     }
     paths.sort();
     if paths.len() < 2 {
-        let reason = format!("{} has {} photos (.jpg, .png, .webp); some 50 are a good choice, 2 the least", folder.display(), paths.len());
+        let reason = format!(
+            "{} has {} photos (.jpg, .png, .webp); some 50 are a good choice, 2 the least",
+            folder.display(),
+            paths.len()
+        );
         return Err(Error::Calibration(reason));
     }
     let count = paths.len().min(MAX_PHOTOS);
@@ -155,7 +174,8 @@ fn photos(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 fn centred_cosine(unmerged: &[Vec<f32>], merged: &[Vec<f32>]) -> f64 {
     let width = unmerged.first().map_or(0, Vec::len);
     let count = unmerged.len() as f64;
-    let mean: Vec<f64> = (0..width).map(|column| unmerged.iter().map(|row| f64::from(row[column])).sum::<f64>() / count).collect();
+    let mean: Vec<f64> =
+        (0..width).map(|column| unmerged.iter().map(|row| f64::from(row[column])).sum::<f64>() / count).collect();
     let cosine = |a: &Vec<f32>, b: &Vec<f32>| {
         let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
         for ((a, b), mean) in a.iter().zip(b).zip(&mean) {

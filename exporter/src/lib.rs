@@ -1,8 +1,9 @@
 //! Turns a trained image-text checkpoint into one ONNX file that boards execute in place.
 //!
-//! [`checkpoint`] reads bytes into tensors, [`layout`] knows what they mean and offers them as a [`source::Source`]; [`schedule`] turns a
-//! compression rate into tokens merged per block, [`calibrate`] tries several on photos; [`graph`] folds and packs a source into an ONNX model; [`reference`](mod@reference)
-//! computes the source's own embeddings, and [`verify`] holds the written file against them.
+//! [`checkpoint`] reads bytes into tensors, [`layout`] knows what they mean and offers them as a [`source::Source`].
+//! [`schedule`] turns a compression rate into tokens merged per block, [`calibrate`] tries several on photos.
+//! [`graph`] folds and packs a source into an ONNX model; [`reference`](mod@reference) computes the source's own
+//! embeddings, and [`verify`] holds the written file against them.
 
 #![forbid(unsafe_code)]
 

@@ -93,9 +93,13 @@ impl FromStr for Shape {
             _ => match text.strip_prefix("list:") {
                 Some(list) => {
                     let counts: Result<_, _> = list.split(',').map(|count| count.trim().parse()).collect();
-                    counts.map(Shape::List).map_err(|_| Error::Schedule(format!("`{list}` is not a list of whole numbers such as list:8,8,8,0")))
+                    counts.map(Shape::List).map_err(|_| {
+                        Error::Schedule(format!("`{list}` is not a list of whole numbers such as list:8,8,8,0"))
+                    })
                 }
-                None => Err(Error::Schedule(format!("no schedule is called `{text}`: auto, geo, constant, decreasing, list:8,8,…, calibrate:FOLDER"))),
+                None => Err(Error::Schedule(format!(
+                    "no schedule is called `{text}`: auto, geo, constant, decreasing, list:8,8,…, calibrate:FOLDER"
+                ))),
             },
         }
     }
@@ -159,7 +163,11 @@ pub fn plan(shape: &VisionShape, merge: Merge, spread: &Shape, compression: f64)
     for _ in 0..50 {
         let middle = 0.5 * (low + high);
         let schedule = at(middle)?;
-        if schedule.saving < compression { low = middle } else { high = middle }
+        if schedule.saving < compression {
+            low = middle
+        } else {
+            high = middle
+        }
         largest = largest.max(schedule.saving);
         // A rate above 0 asks for merging: no merging at all is never the answer.
         if schedule.saving > 0.0 && distance(&schedule) < distance(&best) {
@@ -204,7 +212,11 @@ fn counts(shape: &VisionShape, merge: Merge, spread: &Shape, scale: f64) -> Resu
 
 fn list(shape: &VisionShape, merge: Merge, counts: &[usize]) -> Result<Schedule, Error> {
     if counts.len() != shape.blocks {
-        return Err(Error::Schedule(format!("the list has {} entries, the image tower {} blocks", counts.len(), shape.blocks)));
+        return Err(Error::Schedule(format!(
+            "the list has {} entries, the image tower {} blocks",
+            counts.len(),
+            shape.blocks
+        )));
     }
     let mut merged = counts.to_vec();
     // Only the class row of the last block is computed, so there is nothing left to merge; lists written for other tools often go on.
@@ -215,7 +227,9 @@ fn list(shape: &VisionShape, merge: Merge, counts: &[usize]) -> Result<Schedule,
     for (block, &count) in merged.iter().enumerate() {
         let most = Plan::max_merged(tokens);
         if count > most {
-            return Err(Error::Schedule(format!("block {block} has {tokens} tokens and can merge {most} of them at most, not {count}")));
+            return Err(Error::Schedule(format!(
+                "block {block} has {tokens} tokens and can merge {most} of them at most, not {count}"
+            )));
         }
         tokens -= count;
     }

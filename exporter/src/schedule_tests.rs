@@ -65,7 +65,9 @@ fn what_is_out_of_reach_names_the_largest() {
         assert!(plan(&b16(), Merge::Ward, spread, largest + 0.01).is_err(), "{error}");
     }
     for wrong in [-0.1, 1.0, f64::NAN] {
-        assert!(plan(&b16(), Merge::Ward, &Shape::Auto, wrong).expect_err("no rate").to_string().contains("at least 0"));
+        assert!(
+            plan(&b16(), Merge::Ward, &Shape::Auto, wrong).expect_err("no rate").to_string().contains("at least 0")
+        );
     }
 }
 
@@ -81,7 +83,11 @@ fn a_merge_pays_for_itself() {
             kept[block + 1..].fill(0);
             let with = Plan::new(&b32(), Merge::Ward, &kept).expect("valid").macs();
             kept[block] = 0;
-            assert!(with < Plan::new(&b32(), Merge::Ward, &kept).expect("valid").macs(), "{percent} {:?}", schedule.merged);
+            assert!(
+                with < Plan::new(&b32(), Merge::Ward, &kept).expect("valid").macs(),
+                "{percent} {:?}",
+                schedule.merged
+            );
         }
     }
 }

@@ -24,7 +24,9 @@ fn json(folder: &Path, checkpoint: &Path, line: &str) -> Value {
 fn every_precision_and_rule_is_verified_and_opens() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for precision in ["f32", "f16", "int8"] {
-        for merging in ["", "--compression 0.4", "--compression 0.3 --merge tome", "--compression 0.2 --schedule constant"] {
+        for merging in
+            ["", "--compression 0.4", "--compression 0.3 --merge tome", "--compression 0.2 --schedule constant"]
+        {
             let line = format!("-o model.onnx --text text.onnx --force --precision {precision} {merging}");
             let summary = json(folder.path(), &shared("tiny-clip"), &line);
             let reports = summary["verification"].as_array().expect("reports");
@@ -50,7 +52,8 @@ fn every_precision_and_rule_is_verified_and_opens() {
 
 #[test]
 fn labels_are_what_transformers_makes_of_them() {
-    let captions: Vec<String> = serde_json::from_str(&fs::read_to_string(shared("golden/captions.json")).expect("read")).expect("JSON");
+    let captions: Vec<String> =
+        serde_json::from_str(&fs::read_to_string(shared("golden/captions.json")).expect("read")).expect("JSON");
     let golden: ndarray::Array2<f32> = ndarray_npy::read_npy(shared("golden/text_embeds.npy")).expect("read");
     let named: Vec<(usize, &String)> = captions.iter().enumerate().filter(|(_, caption)| !caption.is_empty()).collect();
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -78,7 +81,8 @@ fn labels_are_what_transformers_makes_of_them() {
 fn a_dry_run_tells_the_size_and_writes_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("labels.txt"), "cat\ndog\n").expect("written");
-    let line = "-o model.onnx --text text.onnx --labels labels.txt --templates simple-7 --compression 0.4 --precision f16";
+    let line =
+        "-o model.onnx --text text.onnx --labels labels.txt --templates simple-7 --compression 0.4 --precision f16";
     let planned = json(folder.path(), &shared("tiny-clip"), &format!("{line} --dry-run"));
     assert_eq!(files(folder.path()), ["labels.txt"]);
     assert_eq!(planned["written"], false);
@@ -86,7 +90,9 @@ fn a_dry_run_tells_the_size_and_writes_nothing() {
     // The checksum of the weights is only computed for a real export; it and its key take this much metadata.
     let bytes = |summary: &Value, tower: &str| summary[tower]["bytes"].as_u64().expect("a number");
     assert!(bytes(&done, "vision").abs_diff(bytes(&planned, "vision")) <= 192);
-    assert!(bytes(&done, "text").abs_diff(fs::metadata(folder.path().join("text.onnx")).expect("written").len()) <= 192);
+    assert!(
+        bytes(&done, "text").abs_diff(fs::metadata(folder.path().join("text.onnx")).expect("written").len()) <= 192
+    );
     assert_eq!(planned["vision"]["blocks"], done["vision"]["blocks"]);
     let (out, _) = printed(&export(folder.path(), &shared("tiny-clip"), "--dry-run"), 0);
     assert!(out.contains("Hugging Face CLIP") && out.contains("no merging"), "{out}");
@@ -124,7 +130,11 @@ fn other_image_sizes_and_vocabularies_work() {
     let folder = copy();
     fs::remove_file(folder.path().join("tokenizer.json")).expect("removed");
     let out = tempfile::tempdir().expect("a temporary folder");
-    let summary = json(out.path(), folder.path(), "-o model.onnx --text text.onnx --image-size 96 --compression 0.5 --licence MIT");
+    let summary = json(
+        out.path(),
+        folder.path(),
+        "-o model.onnx --text text.onnx --image-size 96 --compression 0.5 --licence MIT",
+    );
     assert_eq!(summary["vision"]["image"], serde_json::json!([96, 96]));
     assert_eq!(summary["vision"]["blocks"][0]["tokens"], 145);
     let mapping = Mapping::open(out.path().join("model.onnx")).expect("written");
@@ -155,7 +165,9 @@ fn schedules_are_calibrated_and_listed() {
 
 #[test]
 fn one_tower_is_enough() {
-    for (start, line, towers) in [(["vision", "visual"], "-o model.onnx", "image"), (["text_m", "text_p"], "--text text.onnx", "text")] {
+    for (start, line, towers) in
+        [(["vision", "visual"], "-o model.onnx", "image"), (["text_m", "text_p"], "--text text.onnx", "text")]
+    {
         let folder = copy();
         let mut tensors = tensors();
         tensors.retain(|name, _| start.iter().any(|start| name.starts_with(start)));

@@ -39,7 +39,11 @@ fn checkpoints_that_do_not_fit_together() {
 
     let folder = copy();
     edit(folder.path(), "config.json", |config| config["vision_config"]["intermediate_size"] = 168.into());
-    refused(folder.path(), "-o model.onnx", "`vision_model.encoder.layers.0.mlp.fc1.weight` is [160, 64], but config.json makes it [168, 64]");
+    refused(
+        folder.path(),
+        "-o model.onnx",
+        "`vision_model.encoder.layers.0.mlp.fc1.weight` is [160, 64], but config.json makes it [168, 64]",
+    );
 
     let folder = copy();
     edit(folder.path(), "config.json", |config| config["text_config"]["hidden_act"] = "relu".into());

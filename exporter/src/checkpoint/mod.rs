@@ -45,7 +45,10 @@ impl Checkpoint {
     pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
         let metadata = fs::metadata(folder).map_err(Error::io(folder))?;
         if !metadata.is_dir() {
-            return Err(Error::malformed(folder, "not a folder: give the checkpoint's folder, the one with config.json"));
+            return Err(Error::malformed(
+                folder,
+                "not a folder: give the checkpoint's folder, the one with config.json",
+            ));
         }
         if folder.join(SINGLE).exists() {
             let shard = Shard::open(folder.join(SINGLE))?;
@@ -55,9 +58,16 @@ impl Checkpoint {
         if folder.join(INDEX).exists() {
             return Checkpoint::open_index(folder);
         }
-        let other = ["pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"];
+        let other = [
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+            "open_clip_model.safetensors",
+            "open_clip_pytorch_model.bin",
+        ];
         let reason = match other.iter().find(|name| folder.join(name).exists()) {
-            Some(found) => format!("has {found}, but only {SINGLE} (or {INDEX} with its shards) is read: save the model again with transformers' save_pretrained"),
+            Some(found) => format!(
+                "has {found}, but only {SINGLE} (or {INDEX} with its shards) is read: save the model again with transformers' save_pretrained"
+            ),
             None => format!("has neither {SINGLE} nor {INDEX}"),
         };
         Err(Error::malformed(folder, reason))
@@ -75,7 +85,10 @@ impl Checkpoint {
                 Some(&shard) => shard,
                 None => {
                     if Path::new(&file).file_name().is_none_or(|plain| plain != file.as_str()) {
-                        return Err(Error::malformed(&path, format!("`{file}` is not the name of a file in the same folder")));
+                        return Err(Error::malformed(
+                            &path,
+                            format!("`{file}` is not the name of a file in the same folder"),
+                        ));
                     }
                     shards.push(Shard::open(folder.join(&file))?);
                     position.insert(file.clone(), shards.len() - 1);

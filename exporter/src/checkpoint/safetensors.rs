@@ -17,6 +17,9 @@ const MAX_HEADER: u64 = 100_000_000;
 /// Bytes converted at a time; a multiple of every element's size.
 const CHUNK: usize = 1 << 18;
 
+/// Appends the elements that some bytes hold.
+type Widen = fn(&[u8], &mut Vec<f32>);
+
 /// An open file whose header was found to fit its length.
 #[derive(Debug)]
 pub(super) struct Shard {
@@ -39,13 +42,14 @@ impl Shard {
         file.read_exact(&mut prefix).map_err(Error::io(&path))?;
         let header_len = u64::from_le_bytes(prefix);
         if header_len > MAX_HEADER || header_len > length - 8 {
-            let reason = format!("not a safetensors file, or truncated: a header of {header_len} bytes in a file of {length}");
+            let reason =
+                format!("not a safetensors file, or truncated: a header of {header_len} bytes in a file of {length}");
             return Err(Error::malformed(&path, reason));
         }
         let mut header = vec![0; header_len as usize];
         file.read_exact(&mut header).map_err(Error::io(&path))?;
-        let metadata: Metadata =
-            serde_json::from_slice(&header).map_err(|error| Error::malformed(&path, format!("safetensors header: {error}")))?;
+        let metadata: Metadata = serde_json::from_slice(&header)
+            .map_err(|error| Error::malformed(&path, format!("safetensors header: {error}")))?;
         let data = 8 + header_len;
         let expected = data.saturating_add(metadata.data_len() as u64);
         if expected != length {
@@ -70,7 +74,7 @@ impl Shard {
 
     pub(super) fn read(&self, name: &str) -> Result<Tensor, Error> {
         let info = self.info(name).ok_or_else(|| Error::MissingTensor(name.into()))?;
-        let (size, widen): (usize, fn(&[u8], &mut Vec<f32>)) = match info.dtype {
+        let (size, widen): (usize, Widen) = match info.dtype {
             Dtype::F32 => (4, |bytes, out| out.extend(words(bytes).map(f32::from_le_bytes))),
             Dtype::F16 => (2, |bytes, out| out.extend(words(bytes).map(|word| f16::from_le_bytes(word).to_f32()))),
             Dtype::BF16 => (2, |bytes, out| out.extend(words(bytes).map(|word| bf16::from_le_bytes(word).to_f32()))),

@@ -128,7 +128,10 @@ impl Args {
     /// Refuses wishes that contradict each other or have no effect.
     pub fn check(self) -> Result<Args> {
         let writes = self.output.is_some() || self.text.is_some();
-        ensure!(writes || self.dry_run, "nothing to write: give -o FILE for the image tower, --text FILE for the text tower, or --dry-run");
+        ensure!(
+            writes || self.dry_run,
+            "nothing to write: give -o FILE for the image tower, --text FILE for the text tower, or --dry-run"
+        );
         if let (Some(output), Some(text)) = (&self.output, &self.text) {
             ensure!(!same_file(output, text), "-o and --text are the same file");
         }
@@ -149,12 +152,18 @@ impl Args {
             ensure!(self.templates.is_none(), "--templates needs --labels");
         }
         ensure!(self.template.is_empty() || self.templates.is_none(), "give either --template or --templates");
-        ensure!(self.threads.is_none_or(|threads| (1..=edgelip::threads::MAX_THREADS).contains(&threads)),
-            "--threads must be from 1 to {}", edgelip::threads::MAX_THREADS);
+        ensure!(
+            self.threads.is_none_or(|threads| (1..=edgelip::threads::MAX_THREADS).contains(&threads)),
+            "--threads must be from 1 to {}",
+            edgelip::threads::MAX_THREADS
+        );
         let schedule = self.schedule()?;
         let by_list = matches!(schedule, Schedule::Shape(Shape::List(_)));
         if self.compression.unwrap_or(0.0) == 0.0 && !by_list {
-            ensure!(self.schedule.is_none(), "--schedule needs --compression above 0 (or is list:…, which says all itself)");
+            ensure!(
+                self.schedule.is_none(),
+                "--schedule needs --compression above 0 (or is list:…, which says all itself)"
+            );
             ensure!(self.merge.is_none(), "--merge needs --compression above 0, or --schedule list:…");
         }
         Ok(self)

@@ -6,9 +6,8 @@ use anyhow::Result;
 use edgelip::label_bank::LabelBank;
 use edgelip::label_set::{self, DEFAULT_TEMPLATE, LabelSet};
 use edgelip::onnx::{OnnxModel, attach_labels};
-use edgelip::{Engine, Mapping, TextTower};
+use edgelip::{Engine, Mapping, TextTower, templates};
 use edgelip_export::source::ModelConfig;
-use edgelip_export::templates;
 
 use super::args::Args;
 use super::progress;
@@ -39,7 +38,8 @@ impl Wanted {
         let mapping = Mapping::open(text)?;
         let mut tower = TextTower::open(&mapping, text, Engine::Native, threads)?;
         let bar = progress::steps("labels", self.labels.labels().len() as u64);
-        let bank = LabelBank::embed(&self.labels, &self.templates, &mut tower, &mut |done| bar.set_position(done as u64))?;
+        let bank =
+            LabelBank::embed(&self.labels, &self.templates, &mut tower, &mut |done| bar.set_position(done as u64))?;
         bar.finish_and_clear();
         Ok(bank)
     }
@@ -47,13 +47,30 @@ impl Wanted {
     /// Gives a model rows of the right size without running anything, to know how large the file gets.
     pub fn attach_blank(&self, model: &mut OnnxModel<'_>, config: &ModelConfig) -> Result<()> {
         let names: Vec<String> = self.labels.labels().iter().map(|label| label.name.clone()).collect();
-        let rows: Vec<f32> = (0..names.len() * config.embedding).map(|i| if i % config.embedding == 0 { 1.0 } else { 0.0 }).collect();
-        Ok(attach_labels(model, &names, &rows, config.embedding, config.logit_scale, config.logit_bias, &self.templates)?)
+        let rows: Vec<f32> =
+            (0..names.len() * config.embedding).map(|i| if i % config.embedding == 0 { 1.0 } else { 0.0 }).collect();
+        Ok(attach_labels(
+            model,
+            &names,
+            &rows,
+            config.embedding,
+            config.logit_scale,
+            config.logit_bias,
+            &self.templates,
+        )?)
     }
 }
 
 /// Gives a model its label bank.
 pub fn attach(bank: &LabelBank, model: &mut OnnxModel<'_>, config: &ModelConfig) -> Result<()> {
     let embedding = config.embedding;
-    Ok(attach_labels(model, bank.names(), bank.rows(), embedding, config.logit_scale, config.logit_bias, bank.templates())?)
+    Ok(attach_labels(
+        model,
+        bank.names(),
+        bank.rows(),
+        embedding,
+        config.logit_scale,
+        config.logit_bias,
+        bank.templates(),
+    )?)
 }

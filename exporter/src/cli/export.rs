@@ -57,7 +57,8 @@ struct Export<'a> {
 impl Export<'_> {
     fn run(&self) -> Result<bool> {
         let args = self.args;
-        let sought = args.output.is_some() || args.dry_run && (self.clip.model().vision.is_some() || args.text.is_none());
+        let sought =
+            args.output.is_some() || args.dry_run && (self.clip.model().vision.is_some() || args.text.is_none());
         let vision = if sought { Some(self.plan()?) } else { None };
         let mut summary = Summary::new(args, self.clip);
         if let Some((plan, options, calibration)) = &vision {
@@ -81,7 +82,9 @@ impl Export<'_> {
 
         let (text, bank) = self.text(&mut summary)?;
         let vision = match (&args.output, &vision) {
-            (Some(path), Some((_, options, _))) if summary.passed() => Some(self.vision(path, options, bank.as_ref(), &mut summary)?),
+            (Some(path), Some((_, options, _))) if summary.passed() => {
+                Some(self.vision(path, options, bank.as_ref(), &mut summary)?)
+            }
             _ => None,
         };
         if summary.passed() {
@@ -164,12 +167,19 @@ impl Export<'_> {
             return Ok((Some(output), bank));
         }
         let Some(output) = args.output.as_ref().filter(|_| self.wanted.is_some()) else { return Ok((None, None)) };
-        let mut file = NamedTempFile::with_prefix_in(".edgelip-", folder(output)).map_err(edgelip_export::Error::io(output))?;
+        let mut file =
+            NamedTempFile::with_prefix_in(".edgelip-", folder(output)).map_err(edgelip_export::Error::io(output))?;
         write(&self.text_model(Precision::F32)?, &mut file, "text tower, for the labels")?;
         Ok((None, embed(file.path())?))
     }
 
-    fn vision(&self, path: &Path, options: &VisionOptions, bank: Option<&LabelBank>, summary: &mut Summary) -> Result<Output> {
+    fn vision(
+        &self,
+        path: &Path,
+        options: &VisionOptions,
+        bank: Option<&LabelBank>,
+        summary: &mut Summary,
+    ) -> Result<Output> {
         let mut output = Output::create(path, self.args.force)?;
         let mut model = graph::vision(self.clip, options)?;
         if let Some(bank) = bank {
@@ -196,7 +206,8 @@ impl Export<'_> {
         }
         let line = progress::line(&format!("verifying the {what}"));
         let progress = |piece: &str| line.set_message(format!("verifying the {what}: {piece}"));
-        let options = verify::Options { threads: self.args.threads(), progress: &progress, ..verify::Options::default() };
+        let options =
+            verify::Options { threads: self.args.threads(), progress: &progress, ..verify::Options::default() };
         summary.verification.push(run(&options)?);
         line.finish_and_clear();
         Ok(())
@@ -218,6 +229,9 @@ fn folder(path: &Path) -> &Path {
 
 fn warn_failed() -> Result<()> {
     use std::io::stderr;
-    writeln!(stderr(), "error: the file is not near enough to the checkpoint; nothing was written (--no-verify would write it all the same)")?;
+    writeln!(
+        stderr(),
+        "error: the file is not near enough to the checkpoint; nothing was written (--no-verify would write it all the same)"
+    )?;
     Ok(())
 }

@@ -123,7 +123,12 @@ impl Summary {
         }
         let files = counted(self.weight_files, "file");
         let towers = self.towers.join(" and ");
-        say(format!("checkpoint    {}: {}, {towers} tower, {} in {files}", self.checkpoint, self.layout, megabytes(self.weight_bytes)))?;
+        say(format!(
+            "checkpoint    {}: {}, {towers} tower, {} in {files}",
+            self.checkpoint,
+            self.layout,
+            megabytes(self.weight_bytes)
+        ))?;
         if let Some(vision) = &self.vision {
             vision.print(!self.written && self.verification.is_empty())?;
         }
@@ -160,7 +165,9 @@ impl Summary {
         let labelled = self.vision.as_ref().is_some_and(|vision| vision.labels > 0);
         match (vision, text) {
             (Some(vision), _) if labelled => format!("edgelip classify photo.jpg --model {vision}"),
-            (Some(vision), Some(text)) => format!("edgelip classify photo.jpg --model {vision} --labels cat,dog --text {text}"),
+            (Some(vision), Some(text)) => {
+                format!("edgelip classify photo.jpg --model {vision} --labels cat,dog --text {text}")
+            }
             (Some(vision), None) => format!("edgelip embed photo.jpg --model {vision} -o photo.npy"),
             (None, Some(text)) => format!("edgelip tokenize --text {text} \"a photo of a cat.\""),
             (None, None) => String::new(),
@@ -170,7 +177,13 @@ impl Summary {
 
 impl VisionSummary {
     /// The tower under a plan; the size of the file is not known yet.
-    pub fn new(args: &Args, clip: &Clip, plan: &Plan, options: &VisionOptions, wanted: Option<&Wanted>) -> Result<VisionSummary> {
+    pub fn new(
+        args: &Args,
+        clip: &Clip,
+        plan: &Plan,
+        options: &VisionOptions,
+        wanted: Option<&Wanted>,
+    ) -> Result<VisionSummary> {
         let model = clip.model();
         let vision = model.vision()?;
         let unmerged = Plan::new(plan.shape(), Merge::None, &[]).map_err(edgelip_export::Error::from)?;
@@ -223,9 +236,17 @@ impl VisionSummary {
         }
         say(format!("scratch       {} with {}", megabytes(self.scratch_bytes), counted(self.threads, "thread")))?;
         if self.labels > 0 {
-            say(format!("labels        {}, {} each unless they bring their own", self.labels, counted(self.prompts, "prompt")))?;
+            say(format!(
+                "labels        {}, {} each unless they bring their own",
+                self.labels,
+                counted(self.prompts, "prompt")
+            ))?;
         }
-        let asked = self.compression.asked.filter(|&asked| asked > 0.0).map_or(String::new(), |asked| format!(" ({asked} asked for)"));
+        let asked = self
+            .compression
+            .asked
+            .filter(|&asked| asked > 0.0)
+            .map_or(String::new(), |asked| format!(" ({asked} asked for)"));
         let saved = match self.merge {
             "none" => "no merging".to_owned(),
             merge => format!("{merge} saves {:.4}{asked} of {}", self.compression.real, millions(self.macs_unmerged)),

@@ -40,7 +40,9 @@ impl Clip {
         let checkpoint = Checkpoint::open(folder)?;
         let towers = clip_config::towers(&Fields::read(&folder.join("config.json"))?)?;
         let prefix = prefix(&checkpoint);
-        let holds = |tower: &str| checkpoint.names().any(|name| name.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with(tower)));
+        let holds = |tower: &str| {
+            checkpoint.names().any(|name| name.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with(tower)))
+        };
         let Towers { vision, text, embedding, logit_scale } = towers;
         let neither = !holds("vision_model.") && !holds("text_model.");
         let vision = vision.filter(|_| neither || holds("vision_model.") || holds("visual_projection."));
@@ -78,7 +80,10 @@ impl Clip {
             let stored = checkpoint.tensor(name)?;
             let scale = stored.data.first().map_or(f32::NAN, |scale| scale.exp());
             if !scale.is_finite() {
-                return Err(Error::Tensors { path: folder.into(), problems: vec![format!("`{name}` is {:?}", stored.data)] });
+                return Err(Error::Tensors {
+                    path: folder.into(),
+                    problems: vec![format!("`{name}` is {:?}", stored.data)],
+                });
             }
             model.logit_scale = scale;
         }
@@ -93,7 +98,10 @@ impl Clip {
     /// Parameters of a tower, `vision` or `text`.
     pub fn parameters(&self, tower: &str) -> u64 {
         let of_tower = self.names.iter().filter(|(canonical, _)| canonical.split('.').next() == Some(tower));
-        of_tower.filter_map(|(_, name)| self.checkpoint.shape(name)).map(|shape| shape.iter().product::<usize>() as u64).sum()
+        of_tower
+            .filter_map(|(_, name)| self.checkpoint.shape(name))
+            .map(|shape| shape.iter().product::<usize>() as u64)
+            .sum()
     }
 
     /// Where the weights come from, to be completed.
@@ -110,9 +118,10 @@ impl Clip {
         let (Some(vision), Some(preprocess)) = (&mut self.model.vision, &mut self.model.preprocess) else {
             return Err(Error::NoTower("an image"));
         };
-        if side == 0 || side % vision.patch != 0 {
+        if side == 0 || !side.is_multiple_of(vision.patch) {
             let below = side / vision.patch * vision.patch;
-            let nearest = if below == 0 { format!("{}", vision.patch) } else { format!("{below} or {}", below + vision.patch) };
+            let nearest =
+                if below == 0 { format!("{}", vision.patch) } else { format!("{below} or {}", below + vision.patch) };
             let reason = format!("{side} is not a multiple of the patch size {}: try {nearest}", vision.patch);
             return Err(Error::config(self.checkpoint.folder(), "image size", reason));
         }
@@ -185,7 +194,11 @@ fn prefix(checkpoint: &Checkpoint) -> String {
 }
 
 /// Canonical names to the checkpoint's, if exactly the expected tensors are there.
-fn match_tensors(checkpoint: &Checkpoint, prefix: &str, expected: Vec<Expected>) -> Result<BTreeMap<String, String>, Error> {
+fn match_tensors(
+    checkpoint: &Checkpoint,
+    prefix: &str,
+    expected: Vec<Expected>,
+) -> Result<BTreeMap<String, String>, Error> {
     let mut problems = Vec::new();
     let mut names = BTreeMap::new();
     for Expected { canonical, name, shape } in expected {
@@ -225,9 +238,19 @@ fn push_pair(expected: &mut Vec<Expected>, canonical: &str, name: &str, weight: 
 fn vision_tensors(vision: &VisionConfig, embedding: usize, expected: &mut Vec<Expected>) {
     let (width, patch) = (vision.width, vision.patch);
     let embeddings = "vision_model.embeddings";
-    push(expected, "vision.patch.weight".into(), format!("{embeddings}.patch_embedding.weight"), &[width, 3, patch, patch]);
+    push(
+        expected,
+        "vision.patch.weight".into(),
+        format!("{embeddings}.patch_embedding.weight"),
+        &[width, 3, patch, patch],
+    );
     push(expected, "vision.class".into(), format!("{embeddings}.class_embedding"), &[width]);
-    push(expected, "vision.position".into(), format!("{embeddings}.position_embedding.weight"), &[vision.tokens(), width]);
+    push(
+        expected,
+        "vision.position".into(),
+        format!("{embeddings}.position_embedding.weight"),
+        &[vision.tokens(), width],
+    );
     push_pair(expected, "vision.pre_norm", "vision_model.pre_layrnorm", &[width]);
     block_tensors("vision", "vision_model", vision.blocks, width, vision.mlp, expected);
     push_pair(expected, "vision.post_norm", "vision_model.post_layernorm", &[width]);
@@ -237,7 +260,12 @@ fn vision_tensors(vision: &VisionConfig, embedding: usize, expected: &mut Vec<Ex
 fn text_tensors(text: &TextConfig, embedding: usize, expected: &mut Vec<Expected>) {
     let width = text.width;
     let embeddings = "text_model.embeddings";
-    push(expected, "text.token.weight".into(), format!("{embeddings}.token_embedding.weight"), &[text.vocabulary, width]);
+    push(
+        expected,
+        "text.token.weight".into(),
+        format!("{embeddings}.token_embedding.weight"),
+        &[text.vocabulary, width],
+    );
     push(expected, "text.position".into(), format!("{embeddings}.position_embedding.weight"), &[text.context, width]);
     block_tensors("text", "text_model", text.blocks, width, text.mlp, expected);
     push_pair(expected, "text.final_norm", "text_model.final_layer_norm", &[width]);
@@ -249,7 +277,12 @@ fn block_tensors(tower: &str, model: &str, blocks: usize, width: usize, mlp: usi
         let (ours, theirs) = (format!("{tower}.blocks.{block}"), format!("{model}.encoder.layers.{block}"));
         push_pair(expected, &format!("{ours}.norm1"), &format!("{theirs}.layer_norm1"), &[width]);
         for projection in ["q", "k", "v", "out"] {
-            push_pair(expected, &format!("{ours}.{projection}"), &format!("{theirs}.self_attn.{projection}_proj"), &[width, width]);
+            push_pair(
+                expected,
+                &format!("{ours}.{projection}"),
+                &format!("{theirs}.self_attn.{projection}_proj"),
+                &[width, width],
+            );
         }
         push_pair(expected, &format!("{ours}.norm2"), &format!("{theirs}.layer_norm2"), &[width]);
         push_pair(expected, &format!("{ours}.fc1"), &format!("{theirs}.mlp.fc1"), &[mlp, width]);

@@ -35,7 +35,10 @@ pub(super) fn towers(config: &Fields) -> Result<Towers, Error> {
             Ok(Towers { vision: None, text: Some(text(config)?), embedding, logit_scale })
         }
         "" => Err(config.error("model_type", "is missing; a CLIP has `clip`")),
-        other => Err(config.error("model_type", format!("`{other}` is not supported; CLIP is (`clip`, `clip_vision_model`, `clip_text_model`)"))),
+        other => Err(config.error(
+            "model_type",
+            format!("`{other}` is not supported; CLIP is (`clip`, `clip_vision_model`, `clip_text_model`)"),
+        )),
     }
 }
 
@@ -75,12 +78,15 @@ fn text(config: &Fields) -> Result<TextConfig, Error> {
     let vocabulary = config.size("vocab_size", 49408)?;
     let eos = match config.get("eos_token_id") {
         None => 49407,
-        Some(Value::Array(ids)) if ids.len() != 1 => return Err(config.error("eos_token_id", "several end tokens; CLIP reads one")),
+        Some(Value::Array(ids)) if ids.len() != 1 => {
+            return Err(config.error("eos_token_id", "several end tokens; CLIP reads one"));
+        }
         Some(Value::Array(ids)) => id(config, &ids[0])?,
         Some(value) => id(config, value)?,
     };
     // Configurations from before transformers 4.31 say 2 whatever the vocabulary; the end token has the largest id then.
-    let (eot, pooling) = if eos == 2 { (vocabulary as u32 - 1, TextPooling::EotArgmax) } else { (eos, TextPooling::EotFirst) };
+    let (eot, pooling) =
+        if eos == 2 { (vocabulary as u32 - 1, TextPooling::EotArgmax) } else { (eos, TextPooling::EotFirst) };
     Ok(TextConfig {
         context: config.size("max_position_embeddings", 77)?,
         vocabulary,
@@ -113,7 +119,10 @@ fn activation(config: &Fields) -> Result<Activation, Error> {
     match config.text("hidden_act", "quick_gelu")?.as_str() {
         "quick_gelu" => Ok(Activation::QuickGelu),
         "gelu" => Ok(Activation::Gelu),
-        other => Err(config.error("hidden_act", format!("activation `{other}` is not supported; `gelu` and `quick_gelu` are"))),
+        other => {
+            Err(config
+                .error("hidden_act", format!("activation `{other}` is not supported; `gelu` and `quick_gelu` are")))
+        }
     }
 }
 

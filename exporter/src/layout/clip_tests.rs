@@ -32,7 +32,8 @@ fn shapes(prefix: &str) -> Shapes {
     let mut expected = Vec::new();
     vision_tensors(&towers.vision.expect("a tower"), 6, &mut expected);
     text_tensors(&towers.text.expect("a tower"), 6, &mut expected);
-    let mut shapes: Shapes = expected.into_iter().map(|tensor| (format!("{prefix}{}", tensor.name), tensor.shape)).collect();
+    let mut shapes: Shapes =
+        expected.into_iter().map(|tensor| (format!("{prefix}{}", tensor.name), tensor.shape)).collect();
     shapes.insert(format!("{prefix}logit_scale"), vec![]);
     shapes.insert(format!("{prefix}text_model.embeddings.position_ids"), vec![1, 7]);
     shapes
@@ -53,9 +54,10 @@ fn folder(config: &Value, shapes: &Shapes) -> TempDir {
         .values()
         .map(|shape| (0..shape.iter().product::<usize>()).flat_map(|i| (i as f32 * 0.5).to_le_bytes()).collect())
         .collect();
-    let views = shapes.iter().zip(&data).map(|((name, shape), data)| {
-        (name, TensorView::new(Dtype::F32, shape.clone(), data).expect("a valid view"))
-    });
+    let views = shapes
+        .iter()
+        .zip(&data)
+        .map(|((name, shape), data)| (name, TensorView::new(Dtype::F32, shape.clone(), data).expect("a valid view")));
     fs::write(folder.path().join("model.safetensors"), serialize(views, None).expect("serialisable")).expect("written");
     folder
 }
@@ -132,9 +134,14 @@ fn unsupported_settings_are_named() {
         config[tower][key] = value;
         complaint(&config, &shapes(""))
     };
-    assert!(with("vision_config", "hidden_act", json!("gelu_new")).contains("vision_config.hidden_act: activation `gelu_new` is not"));
+    assert!(
+        with("vision_config", "hidden_act", json!("gelu_new"))
+            .contains("vision_config.hidden_act: activation `gelu_new` is not")
+    );
     assert!(with("vision_config", "num_channels", json!(1)).contains("vision_config.num_channels: 1 colour"));
-    assert!(with("vision_config", "patch_size", json!(12)).contains("image_size: 32 is not a multiple of patch_size 12"));
+    assert!(
+        with("vision_config", "patch_size", json!(12)).contains("image_size: 32 is not a multiple of patch_size 12")
+    );
     assert!(with("vision_config", "image_size", json!([32, 48])).contains("not square"));
     assert!(with("text_config", "num_attention_heads", json!(3)).contains("3 does not divide hidden_size 4"));
     assert!(with("text_config", "hidden_size", json!(-4)).contains("text_config.hidden_size: -4 is not"));

@@ -38,9 +38,11 @@ impl Fields {
     pub(super) fn nested(&self, key: &str) -> Result<Option<Fields>, Error> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::Object(object)) => {
-                Ok(Some(Fields { path: self.path.clone(), prefix: format!("{}{key}.", self.prefix), object: object.clone() }))
-            }
+            Some(Value::Object(object)) => Ok(Some(Fields {
+                path: self.path.clone(),
+                prefix: format!("{}{key}.", self.prefix),
+                object: object.clone(),
+            })),
             Some(_) => Err(self.error(key, "not an object")),
         }
     }
@@ -61,7 +63,8 @@ impl Fields {
             Some(Value::Array(sides)) => match sides.as_slice() {
                 [side] => self.as_size(key, side),
                 [height, width] if height == width => self.as_size(key, height),
-                _ => Err(self.error(key, format!("{} is not square; only squares are supported", Value::Array(sides.clone())))),
+                _ => Err(self
+                    .error(key, format!("{} is not square; only squares are supported", Value::Array(sides.clone())))),
             },
             _ => self.size(key, default),
         }

@@ -21,7 +21,8 @@ pub fn read(folder: &Path, image: [usize; 2]) -> Result<Preprocess, Error> {
     let config = find(folder)?;
     let kind = config.text("image_processor_type", "CLIPImageProcessor")?;
     if config.get("size").is_none() && !kind.starts_with("CLIP") {
-        return Err(config.error("size", format!("is missing, and the defaults of {kind} are not known: write all settings out")));
+        return Err(config
+            .error("size", format!("is missing, and the defaults of {kind} are not known: write all settings out")));
     }
     let resize = if config.flag("do_resize", true)? { resize(&config)? } else { Resize::None };
     let crop = if config.flag("do_center_crop", true)? { Some(crop(&config)?) } else { None };
@@ -66,10 +67,10 @@ fn find(folder: &Path) -> Result<Fields, Error> {
         return Fields::read(&path);
     }
     let processor = folder.join("processor_config.json");
-    if processor.exists() {
-        if let Some(nested) = Fields::read(&processor)?.nested("image_processor")? {
-            return Ok(nested);
-        }
+    if processor.exists()
+        && let Some(nested) = Fields::read(&processor)?.nested("image_processor")?
+    {
+        return Ok(nested);
     }
     let reason = "is missing: copy it from the original model, or save one with transformers' CLIPImageProcessor(…).save_pretrained; \
                   a wrong mean, size or filter would silently cost accuracy, so none is assumed";
@@ -83,7 +84,10 @@ fn resize(config: &Fields) -> Result<Resize, Error> {
     match (side("shortest_edge")?, side("height")?, side("width")?, sides.len()) {
         (Some(shortest), None, None, 1) => Ok(Resize::Shortest(shortest)),
         (None, Some(height), Some(width), 2) => Ok(Resize::Exact(height, width)),
-        _ => Err(config.error("size", format!("{size} is not supported; {{\"shortest_edge\": …}} and {{\"height\": …, \"width\": …}} are"))),
+        _ => Err(config.error(
+            "size",
+            format!("{size} is not supported; {{\"shortest_edge\": …}} and {{\"height\": …, \"width\": …}} are"),
+        )),
     }
 }
 
@@ -91,7 +95,9 @@ fn crop(config: &Fields) -> Result<[usize; 2], Error> {
     let Some(size) = config.get("crop_size") else { return Ok([224; 2]) };
     let Value::Object(sides) = size else { return Ok([config.as_size("crop_size", size)?; 2]) };
     match (sides.get("height"), sides.get("width"), sides.len()) {
-        (Some(height), Some(width), 2) => Ok([config.as_size("crop_size", height)?, config.as_size("crop_size", width)?]),
+        (Some(height), Some(width), 2) => {
+            Ok([config.as_size("crop_size", height)?, config.as_size("crop_size", width)?])
+        }
         _ => Err(config.error("crop_size", format!("{size} is not supported; {{\"height\": …, \"width\": …}} is"))),
     }
 }
@@ -107,19 +113,23 @@ fn check(config: &Fields, resize: &Resize, crop: Option<[usize; 2]>, image: [usi
         Resize::Exact(height, width) if crop.is_none() && [height, width] != image => {
             Err(config.error("size", format!("{height}×{width} without a crop, but {wanted}")))
         }
-        Resize::Shortest(_) | Resize::None if crop.is_none() => {
-            Err(config.error("do_center_crop", "is false, so images would reach the model in any shape: set it to true, or size to a height and a width"))
-        }
+        Resize::Shortest(_) | Resize::None if crop.is_none() => Err(config.error(
+            "do_center_crop",
+            "is false, so images would reach the model in any shape: set it to true, or size to a height and a width",
+        )),
         _ => Ok(()),
     }
 }
 
 fn channels(config: &Fields, key: &str, default: [f32; 3]) -> Result<[f32; 3], Error> {
     let Some(value) = config.get(key) else { return Ok(default) };
-    let numbers: Option<Vec<f32>> =
-        value.as_array().and_then(|values| values.iter().map(|value| value.as_f64().map(|number| number as f32)).collect());
+    let numbers: Option<Vec<f32>> = value
+        .as_array()
+        .and_then(|values| values.iter().map(|value| value.as_f64().map(|number| number as f32)).collect());
     match numbers.as_deref() {
-        Some(&[red, green, blue]) if [red, green, blue].iter().all(|number| number.is_finite()) => Ok([red, green, blue]),
+        Some(&[red, green, blue]) if [red, green, blue].iter().all(|number| number.is_finite()) => {
+            Ok([red, green, blue])
+        }
         _ => Err(config.error(key, format!("{value} is not a list of three numbers"))),
     }
 }

@@ -28,9 +28,12 @@ fn absent_keys_have_transformers_defaults() {
 fn old_and_new_spellings_mean_the_same() {
     let old = parse(r#"{"size": 256, "crop_size": 224, "resample": 2}"#).expect("accepted");
     assert!(matches!((&old.resize, &old.filter), (Resize::Shortest(256), Filter::Bilinear)));
-    let new = parse(r#"{"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}"#).expect("accepted");
+    let new =
+        parse(r#"{"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}"#).expect("accepted");
     assert!(matches!(new.resize, Resize::Shortest(256)));
-    let squash = parse(r#"{"size": {"height": 224, "width": 224}, "do_center_crop": false, "do_rescale": false, "do_normalize": false}"#);
+    let squash = parse(
+        r#"{"size": {"height": 224, "width": 224}, "do_center_crop": false, "do_rescale": false, "do_normalize": false}"#,
+    );
     let squash = squash.expect("accepted");
     assert!(matches!(squash.resize, Resize::Exact(224, 224)));
     assert_eq!((squash.crop, squash.rescale, squash.mean, squash.std), (None, 1.0, [0.0; 3], [1.0; 3]));
@@ -38,7 +41,10 @@ fn old_and_new_spellings_mean_the_same() {
 
 #[test]
 fn contradictions_are_named() {
-    assert!(complaint(r#"{"crop_size": 336, "size": 336}"#).contains("crop_size: 336×336, but image_size in config.json is 224×224"));
+    assert!(
+        complaint(r#"{"crop_size": 336, "size": 336}"#)
+            .contains("crop_size: 336×336, but image_size in config.json is 224×224")
+    );
     assert!(complaint(r#"{"do_center_crop": false}"#).contains("do_center_crop"));
     assert!(complaint(r#"{"size": {"height": 99, "width": 224}, "do_center_crop": false}"#).contains("size: 99×224"));
     assert!(complaint(r#"{"size": {"longest_edge": 224}}"#).contains("longest_edge"));

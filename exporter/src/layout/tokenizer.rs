@@ -21,7 +21,7 @@ pub fn read(folder: &Path) -> Result<(String, u32, usize), Error> {
         let text = fs::read_to_string(&whole).map_err(Error::io(&whole))?;
         (whole, text)
     } else if folder.join("vocab.json").exists() {
-        (folder.join("vocab.json"), from_vocabulary(folder)?.to_string())
+        (folder.join("vocab.json"), from_vocabulary(folder)?)
     } else {
         let reason = "has neither tokenizer.json nor vocab.json and merges.txt: copy them from the original model";
         return Err(Error::malformed(folder, reason));
@@ -34,13 +34,13 @@ pub fn read(folder: &Path) -> Result<(String, u32, usize), Error> {
     let &[.., _, end] = empty.get_ids() else {
         return Err(Error::malformed(&path, "adds no start and end token to a text, as CLIP's does"));
     };
-    let size = tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+    let size = tokenizer.get_vocab_size(true);
     let json = tokenizer.to_string(false).map_err(bad)?;
     Ok((json, end, size))
 }
 
 /// What transformers would save as `tokenizer.json`.
-fn from_vocabulary(folder: &Path) -> Result<Value, Error> {
+fn from_vocabulary(folder: &Path) -> Result<String, Error> {
     let vocabulary = object(&folder.join("vocab.json"))?;
     let settings = folder.join("tokenizer_config.json");
     let settings = if settings.exists() { object(&settings)? } else { Map::new() };
@@ -69,7 +69,7 @@ fn from_vocabulary(folder: &Path) -> Result<Value, Error> {
         Ok::<_, Error>(added)
     };
     let (start_id, end_id) = (id(&start)?, id(&end)?);
-    Ok(json!({
+    let tokenizer = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
@@ -91,7 +91,8 @@ fn from_vocabulary(folder: &Path) -> Result<Value, Error> {
             "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": "", "end_of_word_suffix": "</w>",
             "fuse_unk": false, "byte_fallback": false, "ignore_merges": false, "vocab": vocabulary, "merges": merges(&folder.join("merges.txt"))?,
         },
-    }))
+    });
+    Ok(tokenizer.to_string())
 }
 
 /// Pairs of symbols, the most frequent first.
@@ -126,7 +127,8 @@ mod tests {
         folder
     }
 
-    const VOCABULARY: &str = r#"{"a": 0, "b": 1, "a</w>": 2, "b</w>": 3, "ab</w>": 4, "<|startoftext|>": 5, "<|endoftext|>": 6}"#;
+    const VOCABULARY: &str =
+        r#"{"a": 0, "b": 1, "a</w>": 2, "b</w>": 3, "ab</w>": 4, "<|startoftext|>": 5, "<|endoftext|>": 6}"#;
 
     #[test]
     fn a_vocabulary_and_merges_make_a_tokenizer() {
@@ -141,7 +143,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let complaint = |vocabulary, merges| read(folder(vocabulary, merges).path()).expect_err("malformed").to_string();
+        let complaint =
+            |vocabulary, merges| read(folder(vocabulary, merges).path()).expect_err("malformed").to_string();
         assert!(complaint("[]", "").contains("vocab.json: not a JSON object"));
         assert!(complaint(r#"{"a": 0}"#, "").contains("lacks the token <|startoftext|>"));
         assert!(complaint(VOCABULARY, "a\n").contains("merges.txt: line 1 is not two symbols"));
