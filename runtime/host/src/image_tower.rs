@@ -54,7 +54,7 @@ impl<'a> ImageTower<'a> {
         }
         match (options.engine, vision) {
             (Engine::Native, Ok(vision)) => {
-                let (preprocess, size) = (vision.preprocess().clone(), vision.shape().image);
+                let (preprocess, size) = (*vision.preprocess(), vision.shape().image);
                 let engine = Box::new(NativeImage::new(vision.clone(), options.threads)?);
                 Ok(Self::new(Some(vision), engine, preprocess, size))
             }
@@ -86,10 +86,10 @@ impl<'a> ImageTower<'a> {
         };
         let size = graph.image_size(vision.as_ref().map(|vision| vision.shape().image).or(options.image_size))?;
         let preprocess = match (&vision, preset) {
-            (Some(vision), _) => vision.preprocess().clone(),
+            (Some(vision), _) => *vision.preprocess(),
             (None, preset) => preset.unwrap_or(Preset::Clip).preprocess(size),
         };
-        let engine = Box::new(TractImage::new(graph, size, preprocess.clone())?);
+        let engine = Box::new(TractImage::new(graph, size, preprocess)?);
         Ok(Self::new(vision, engine, preprocess, size))
     }
 

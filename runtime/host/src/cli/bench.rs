@@ -21,8 +21,8 @@ const TEXT_TOKENS: usize = 10;
 /// Measure the speed and the memory of models
 #[derive(clap::Args)]
 #[command(after_help = "\
-Rounds go through the models in turn, so that a clock that slows down slows all of them down. A run is the tower alone, without
-decoding, preprocessing and labels.
+Rounds go through the models in turn, so that a clock that slows down slows all of them down. \
+A run is the tower alone, without decoding, preprocessing and labels.
 
 Examples:
   edgelip bench --model model.onnx
@@ -84,8 +84,8 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 
 /// A tower of either kind.
 enum Tower<'a> {
-    Image(ImageTower<'a>),
-    Text(TextTower<'a>, Vec<u32>),
+    Image(Box<ImageTower<'a>>),
+    Text(Box<TextTower<'a>>, Vec<u32>),
 }
 
 impl Tower<'_> {
@@ -184,9 +184,10 @@ fn open<'a>(args: &Args, path: &Path, mapping: &'a Mapping) -> Result<Tower<'a>>
         if let Some(last) = ids.last_mut() {
             *last = end;
         }
-        return Ok(Tower::Text(tower, ids));
+        return Ok(Tower::Text(Box::new(tower), ids));
     }
-    Ok(Tower::Image(ImageTower::open(mapping, path, &options(&args.engine, &args.foreign)?)?))
+    let tower = ImageTower::open(mapping, path, &options(&args.engine, &args.foreign)?)?;
+    Ok(Tower::Image(Box::new(tower)))
 }
 
 /// Gives an image tower the photo, or noise.

@@ -17,7 +17,7 @@ use super::{Outcome, foreign, inspect_text, print_json};
 /// Show what is in a model file
 #[derive(clap::Args)]
 #[command(after_help = "\
-Shows the tower, its plan block by block, what compression saves, memory, preprocessing, labels and where the weights come from;
+Shows the tower, its plan block by block, what compression saves, memory, preprocessing, labels and where the weights come from; \
 of an ONNX file that is not edgelip's, what the native engine misses.
 
 Example:
@@ -37,7 +37,7 @@ pub struct Args {
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Report {
     /// An image tower.
-    Vision(VisionReport),
+    Vision(Box<VisionReport>),
     /// A text tower.
     Text(TextReport),
     /// Another ONNX model.
@@ -152,7 +152,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
         Ok(match (file.metadata("edgelip.format"), file.metadata("edgelip.tower")) {
             (None, _) => Report::Foreign(foreign::report(name, &file)?),
             (_, Some("text")) => Report::Text(text(name, &Text::open(mapping, native::kernels())?)?),
-            _ => Report::Vision(vision(name, &Vision::open(mapping, native::kernels())?)?),
+            _ => Report::Vision(Box::new(vision(name, &Vision::open(mapping, native::kernels())?)?)),
         })
     })?;
     if args.json {

@@ -10,6 +10,9 @@ use super::inspect::{Memory, Provenance, Report, TextReport, Tower, VisionReport
 /// Labels that are shown before the rest is only counted.
 const SHOWN_LABELS: usize = 20;
 
+/// The same for templates.
+const SHOWN_TEMPLATES: usize = 3;
+
 /// Prints a report.
 pub fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     match report {
@@ -42,9 +45,10 @@ fn print_vision(report: &VisionReport, out: &mut dyn Write) -> io::Result<()> {
     ));
     rows.push(("", format!("mean {:?}, std {:?}", preprocess.mean, preprocess.std)));
     rows.push(("scores", format!("{} of {} x cosine + {}", report.score, report.logit_scale, report.logit_bias)));
-    rows.push(("labels", report.labels.as_deref().map_or("none".into(), labels)));
+    let labels = report.labels.as_deref();
+    rows.push(("labels", labels.map_or("none".into(), |labels| some(labels, SHOWN_LABELS, ", "))));
     if !report.templates.is_empty() {
-        rows.push(("templates", report.templates.join(" | ")));
+        rows.push(("templates", some(&report.templates, SHOWN_TEMPLATES, " | ")));
     }
     rows.extend(provenance(&report.provenance));
     print_rows(&rows, out)?;
@@ -131,10 +135,11 @@ fn memory(memory: &Memory) -> [(&'static str, String); 1] {
     [("memory", text)]
 }
 
-fn labels(names: &[String]) -> String {
-    let shown = names[..names.len().min(SHOWN_LABELS)].join(", ");
+/// How many there are, and the first `limit` of them.
+fn some(names: &[String], limit: usize, separator: &str) -> String {
+    let shown = names[..names.len().min(limit)].join(separator);
     match names.len() {
-        count if count > SHOWN_LABELS => format!("{count}: {shown}, …"),
+        count if count > limit => format!("{count}: {shown}{separator}…"),
         count => format!("{count}: {shown}"),
     }
 }
@@ -181,7 +186,8 @@ mod tests {
     #[test]
     fn many_labels_are_counted() {
         let names: Vec<String> = (0..30).map(|i| format!("l{i}")).collect();
-        assert!(labels(&names).starts_with("30: l0, ") && labels(&names).ends_with("l19, …"));
-        assert_eq!(labels(&names[..2]), "2: l0, l1");
+        let text = some(&names, 20, ", ");
+        assert!(text.starts_with("30: l0, ") && text.ends_with("l19, …"));
+        assert_eq!(some(&names[..2], 20, " | "), "2: l0 | l1");
     }
 }

@@ -49,7 +49,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
     Output::check(&args.output, args.force)?;
     let (preprocess, [height, width]) = with_file(&args.model, |mapping| {
         let vision = Vision::open(mapping, native::kernels())?;
-        Ok((vision.preprocess().clone(), vision.shape().image))
+        Ok((*vision.preprocess(), vision.shape().image))
     })?;
     let image = args.picture.read(&args.image)?;
     let size = preprocess.output(image.height, image.width).map_err(|error| picture::failed(&args.image, error))?;

@@ -48,7 +48,7 @@ impl Graph {
     pub fn read(bytes: &[u8], path: &Path) -> Result<Self, Error> {
         // The in-place reader walks the same bytes with bounded work; what it refuses is not worth decoding.
         edgelip_runtime::onnx::File::parse(bytes)?;
-        let proto = guarded(|| Ok(prost_decode(bytes)?))?;
+        let proto = guarded(|| prost_decode(bytes))?;
         let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { ".".into() } else { folder.into() });
         Ok(Graph { proto, folder })
     }
