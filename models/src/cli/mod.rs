@@ -1,0 +1,44 @@
+//! Commands. Results go to stdout, logs to stderr; the exit status is 0, 1 for a failure, 2 for wrong arguments.
+
+mod evaluate;
+mod model_files;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Trains and evaluates image-text models for edgelip.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    /// Threads of libtorch.
+    #[arg(long, global = true, default_value_t = 2)]
+    threads: i32,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::Args),
+    Evaluate(evaluate::Args),
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tch::set_num_threads(cli.threads);
+    tch::set_num_interop_threads(1);
+    let result = match cli.command {
+        Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

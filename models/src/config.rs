@@ -1,0 +1,308 @@
+//! Everything a run can be told, as TOML. Each choice that a paper leaves open is a field.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// One training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What is learned.
+    pub objective: Objective,
+    /// All randomness of the run.
+    pub seed: u64,
+    /// Templates around class names; `{}` stands for the name.
+    pub templates: Vec<String>,
+    /// The image tower.
+    pub vision: Vision,
+    /// Random changes to training images.
+    pub augment: Augment,
+    /// Token merging while training; without it all tokens are kept.
+    pub merging: Option<Merging>,
+    /// The text tower; not used by `catlip`.
+    #[serde(default)]
+    pub text: Text,
+    /// The contrastive losses; not used by `catlip`.
+    #[serde(default)]
+    pub contrast: Contrast,
+    /// Steps and the optimiser.
+    pub train: Train,
+}
+
+/// What is learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Objective {
+    /// Images and texts in one space by one contrast (Radford et al., arXiv 2103.00020).
+    Clip,
+    /// The same with a frequency stage, contrast in both domains, token-level alignment and guided merging; our reconstruction of
+    /// Zhang et al., arXiv 2406.01460.
+    Mlip,
+    /// Multi-label classification of the captions' synsets (Mehta et al., arXiv 2404.15653).
+    Catlip,
+}
+
+/// The image tower: a vision transformer whose first blocks may be frequency blocks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vision {
+    /// Side of the square input in pixels.
+    pub image: i64,
+    /// Side of a patch in pixels.
+    pub patch: i64,
+    /// Width D of the tokens.
+    pub width: i64,
+    /// Attention heads.
+    pub heads: i64,
+    /// Hidden width of the MLPs.
+    pub mlp: i64,
+    /// Frequency blocks, before the spatial ones.
+    pub frequency_blocks: i64,
+    /// Blocks with attention.
+    pub spatial_blocks: i64,
+    /// Width of the shared space.
+    pub embedding: i64,
+    /// What is subtracted from each colour channel, in 0..1.
+    pub mean: [f32; 3],
+    /// What each colour channel is divided by then.
+    pub std: [f32; 3],
+    /// What the tower's embedding is.
+    #[serde(default)]
+    pub readout: Readout,
+}
+
+/// What the image tower gives out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Readout {
+    /// The spatial feature z_s alone: the frequency feature only supervises.
+    #[default]
+    Spatial,
+    /// The sum of both domains' unit features.
+    Joint,
+}
+
+/// Random changes to training images. All zero (and `min_scale = 1`): the image as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// The smallest share of the area that a random crop keeps.
+    pub min_scale: f32,
+    /// Crops are between this and its inverse in width over height.
+    pub min_aspect: f32,
+    /// How often the image is mirrored.
+    pub flip: f32,
+    /// Brightness changes by up to this factor either way.
+    pub brightness: f32,
+    /// Contrast likewise.
+    pub contrast: f32,
+    /// Saturation likewise.
+    pub saturation: f32,
+    /// Parameter of mixup's beta distribution (Zhang et al., arXiv 1710.09412); 0 is off.
+    #[serde(default)]
+    pub mixup: f32,
+}
+
+/// Token merging while training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Merging {
+    /// How pairs are found and joined.
+    pub rule: Rule,
+    /// How the merging spreads over the blocks.
+    pub spread: Spread,
+    /// Compression rates; each step draws one of them.
+    pub rates: Vec<f64>,
+    /// How strongly the guide stretches the distance of informative tokens; 0 is unguided.
+    pub guide: f64,
+    /// The share of the semantic part (likeness to both domains' summaries) in the guide; the rest is high-frequency energy.
+    pub semantic: f64,
+}
+
+/// How pairs are found and joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// Ward's criterion with softened sizes over keys and tokens.
+    Ward,
+    /// Cosine of the mean keys (Bolya et al., arXiv 2210.09461).
+    Tome,
+}
+
+/// How the merging spreads over the blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Spread {
+    /// Growing shares for small rates, equal ones from 0.45 on.
+    Auto,
+    /// The same share of the tokens in each block.
+    Geo,
+    /// As many tokens in each block.
+    Constant,
+}
+
+/// The text tower.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// Which one.
+    #[serde(default)]
+    pub tower: TextTower,
+    /// Tokens kept of a text.
+    #[serde(default = "default_tokens")]
+    pub tokens: usize,
+    /// Width of an own transformer.
+    #[serde(default)]
+    pub width: i64,
+    /// Its heads.
+    #[serde(default)]
+    pub heads: i64,
+    /// Its blocks.
+    #[serde(default)]
+    pub blocks: i64,
+}
+
+fn default_tokens() -> usize {
+    24
+}
+
+/// Which text tower.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TextTower {
+    /// all-MiniLM-L6-v2, frozen; its embeddings are computed once.
+    #[default]
+    Frozen,
+    /// A small transformer that learns with the image tower.
+    Trained,
+}
+
+/// The contrastive losses: `InfoNCE(z_s, t) + frequency · InfoNCE(z_f, t) + tokens · L_tok`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contrast {
+    /// Weight a of the frequency feature's contrast.
+    #[serde(default)]
+    pub frequency: f64,
+    /// Weight b of the token-level loss.
+    #[serde(default)]
+    pub tokens: f64,
+    /// The logit scale at the start.
+    pub scale: f64,
+    /// The largest logit scale.
+    pub max_scale: f64,
+    /// Whether all images and texts of a class are each other's positives (Yang et al., arXiv 2204.03610), rather than only the pair.
+    pub group: bool,
+    /// Further class names, from all of the data, that each image is held against.
+    #[serde(default)]
+    pub bank_classes: usize,
+    /// Further sentences likewise.
+    #[serde(default)]
+    pub bank_sentences: usize,
+    /// Label smoothing on the images' side.
+    #[serde(default)]
+    pub smoothing: f64,
+}
+
+/// Steps and the optimiser (AdamW: Loshchilov and Hutter, arXiv 1711.05101).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Train {
+    /// Optimiser steps in all; the cosine ends there.
+    pub steps: u64,
+    /// Images of one forward pass.
+    pub batch: usize,
+    /// Forward passes whose gradients are averaged in one step.
+    pub accumulate: usize,
+    /// Steps of linear warm-up.
+    pub warmup: u64,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Learning rate at the end.
+    pub final_rate: f64,
+    /// Decay of the gradient's mean and of its square's.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Weight decay of matrices; biases, norms, filters and embeddings have none.
+    pub weight_decay: f64,
+    /// Largest norm of the whole gradient.
+    pub clip: f64,
+    /// Decay of the averaged weights.
+    pub ema: f64,
+    /// Arithmetic of attention and MLPs; losses and norms are always f32.
+    pub precision: Precision,
+    /// Minutes between checkpoints.
+    pub checkpoint_minutes: f64,
+}
+
+/// Arithmetic of the matrix products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision.
+    F32,
+    /// bfloat16 operands, cast by hand.
+    Bf16,
+}
+
+impl Vision {
+    /// Patches along one side of the image.
+    pub fn grid(&self) -> i64 {
+        self.image / self.patch
+    }
+}
+
+impl Config {
+    /// Reads and checks a TOML file.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Malformed`], or [`Error::Config`] for values that contradict each other.
+    pub fn read(path: &Path) -> Result<Config, Error> {
+        let text = fs::read_to_string(path).map_err(Error::io(path))?;
+        let config: Config = toml::from_str(&text).map_err(|error| Error::malformed(path, error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the values fit together.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the first that does not.
+    pub fn check(&self) -> Result<(), Error> {
+        let Config { vision, contrast, train, .. } = self;
+        let wrong = |reason: &str| Err(Error::Config(reason.into()));
+        if vision.patch < 1 || vision.image < vision.patch || vision.image % vision.patch != 0 {
+            return wrong("vision.image must be a multiple of vision.patch");
+        }
+        if vision.heads < 1 || vision.width % vision.heads != 0 {
+            return wrong("vision.width must be a multiple of vision.heads");
+        }
+        if vision.spatial_blocks < 1 || vision.frequency_blocks < 0 {
+            return wrong("vision needs at least one spatial block");
+        }
+        if vision.frequency_blocks == 0 && (contrast.frequency > 0.0 || vision.readout == Readout::Joint) {
+            return wrong("the frequency contrast and the joint readout need vision.frequency_blocks");
+        }
+        if self.objective != Objective::Catlip && contrast.scale <= 0.0 {
+            return wrong("contrast.scale must be positive");
+        }
+        if train.batch < 2 || train.accumulate < 1 || train.steps < 1 {
+            return wrong("train.batch must be at least 2, train.accumulate and train.steps at least 1");
+        }
+        if self.templates.is_empty() || self.templates.iter().any(|template| !template.contains("{}")) {
+            return wrong("each of templates needs a {} where the name goes, and there must be one");
+        }
+        if self.merging.as_ref().is_some_and(|m| m.rates.is_empty() || m.rates.iter().any(|r| !(0.0..1.0).contains(r))) {
+            return wrong("merging.rates must be numbers from 0 to below 1");
+        }
+        if self.augment.mixup > 0.0 && self.objective != Objective::Catlip {
+            return wrong("augment.mixup mixes targets: only catlip has any");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Batches in an order that the seed and the step alone decide: a resumed run sees what an uninterrupted one sees.
+
+use std::sync::Mutex;
+
+use tch::Tensor;
+
+use super::{Dataset, Texts, augment};
+use crate::config::Config;
+use crate::random::Stream;
+
+/// What randomness is for; part of its key.
+const ORDER: u64 = 1;
+const IMAGE: u64 = 2;
+const TEXT: u64 = 3;
+const BANK: u64 = 4;
+
+/// One forward pass's input.
+#[derive(Debug)]
+pub struct Batch {
+    /// Normalised images `[B, 3, S, S]` on the CPU.
+    pub images: Tensor,
+    /// Which images of the data set these are.
+    pub items: Vec<usize>,
+    /// The group of each image.
+    pub groups: Vec<u32>,
+    /// A text for each image, then the bank of further ones.
+    pub texts: Vec<usize>,
+    /// The group of each text.
+    pub text_groups: Vec<u32>,
+}
+
+/// Makes batches by their number.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    dataset: &'a Dataset,
+    texts: &'a Texts,
+    config: &'a Config,
+    /// Each image as often as it is drawn in an epoch.
+    draws: Vec<u32>,
+    /// The epoch that was shuffled last, and its order.
+    epoch: Mutex<(u64, Vec<u32>)>,
+}
+
+impl<'a> Batches<'a> {
+    /// `weights` are pairs of a number of images and how often each of them is drawn in an epoch, in the data set's order.
+    pub fn new(dataset: &'a Dataset, texts: &'a Texts, config: &'a Config, weights: &[(usize, f64)]) -> Self {
+        let mut draws = Vec::new();
+        let mut first = 0;
+        for &(count, weight) in weights {
+            let total = (count as f64 * weight).round() as usize;
+            draws.extend((0..total).map(|i| (first + i % count.max(1)) as u32));
+            first += count;
+        }
+        Batches { dataset, texts, config, draws, epoch: Mutex::new((u64::MAX, Vec::new())) }
+    }
+
+    /// Images of one epoch.
+    pub fn epoch_len(&self) -> usize {
+        self.draws.len()
+    }
+
+    /// The batch of a number: `step · accumulate + pass`.
+    pub fn batch(&self, number: u64) -> Batch {
+        let Config { seed, train, vision, contrast, .. } = self.config;
+        let first = number * train.batch as u64;
+        let items: Vec<usize> = (first..first + train.batch as u64).map(|position| self.item(position)).collect();
+        let groups: Vec<u32> = items.iter().map(|&item| self.texts.of_image[item]).collect();
+        let side = vision.image as usize;
+        let plane = side * side;
+        let mut pixels = Vec::with_capacity(items.len() * 3 * plane);
+        for (row, &item) in items.iter().enumerate() {
+            let mut stream = Stream::new(&[*seed, IMAGE, number, row as u64]);
+            let mut planes = augment(&self.dataset.items[item].photo, side, &self.config.augment, &mut stream);
+            for (plane, (mean, std)) in planes.chunks_exact_mut(plane).zip(vision.mean.iter().zip(vision.std)) {
+                plane.iter_mut().for_each(|value| *value = (*value - mean) / std);
+            }
+            pixels.extend(planes);
+        }
+        let mut stream = Stream::new(&[*seed, TEXT, number]);
+        let mut text_groups = groups.clone();
+        let mut bank = Stream::new(&[*seed, BANK, number]);
+        text_groups.extend(some(&self.texts.classes, contrast.bank_classes, &mut bank));
+        text_groups.extend(some(&self.texts.sentences, contrast.bank_sentences, &mut bank));
+        let texts = text_groups.iter().map(|&group| self.texts.draw(group, &mut stream)).collect();
+        let images = Tensor::from_slice(&pixels).view([items.len() as i64, 3, side as i64, side as i64]);
+        Batch { images, items, groups, texts, text_groups }
+    }
+
+    /// The image at a position of the endless sequence of epochs.
+    fn item(&self, position: u64) -> usize {
+        let length = self.draws.len() as u64;
+        let epoch = position / length;
+        let mut shuffled = self.epoch.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if shuffled.0 != epoch {
+            let mut order = self.draws.clone();
+            Stream::new(&[self.config.seed, ORDER, epoch]).shuffle(&mut order);
+            *shuffled = (epoch, order);
+        }
+        shuffled.1[(position % length) as usize] as usize
+    }
+}
+
+/// `count` of the groups, each at most once.
+fn some(groups: &[u32], count: usize, stream: &mut Stream) -> Vec<u32> {
+    if count >= groups.len() {
+        return groups.to_vec();
+    }
+    let start = stream.below(groups.len());
+    let mut step = 1 + stream.below(groups.len() - 1);
+    // A step without a common divisor visits every group before it repeats one.
+    while gcd(step, groups.len()) != 1 {
+        step = step % (groups.len() - 1) + 1;
+    }
+    (0..count).map(|i| groups[(start + i * step) % groups.len()]).collect()
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

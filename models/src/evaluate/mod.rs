@@ -1,0 +1,17 @@
+//! How good an image tower is, at each compression rate.
+
+mod average_precision;
+mod calibration;
+mod embed;
+mod linear_probe;
+mod nearest;
+mod retrieval;
+mod zero_shot;
+
+pub use average_precision::mean_average_precision;
+pub use calibration::expected_error;
+pub use embed::embed;
+pub use linear_probe::linear_probe;
+pub use nearest::nearest_neighbours;
+pub use retrieval::{Recall, recall};
+pub use zero_shot::{LabelBank, accuracy};

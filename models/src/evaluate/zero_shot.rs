@@ -1,0 +1,56 @@
+//! Zero-shot classification: the label whose text is nearest (Radford et al., arXiv 2103.00020).
+
+use tch::{Kind, Tensor};
+
+use crate::data::{Dataset, Group, Texts};
+use crate::text::Bank;
+use crate::vision::unit;
+
+/// One embedding for each class: the mean over its names and templates.
+#[derive(Debug)]
+pub struct LabelBank {
+    /// Unit vectors `[classes, E]`.
+    pub embeddings: Tensor,
+    /// The class of each image, −1 for images that have none.
+    pub labels: Vec<i64>,
+}
+
+impl LabelBank {
+    /// Averages the prompts of each class. Only the first `names` of a class's names are used.
+    pub fn new(dataset: &Dataset, texts: &Texts, bank: &Bank, names: usize) -> Option<LabelBank> {
+        let rows: Vec<Tensor> = texts
+            .classes
+            .iter()
+            .map(|&group| match &texts.groups[group as usize] {
+                Group::Class { texts, .. } => {
+                    let prompts: Vec<usize> = texts.iter().take(names).flatten().copied().collect();
+                    unit(&bank.pooled(&prompts).mean_dim([0].as_slice(), false, Kind::Float))
+                }
+                Group::Sentences(_) => unreachable!("only classes are listed as classes"),
+            })
+            .collect();
+        let position = |group: &u32| texts.classes.iter().position(|class| class == group).map_or(-1, |i| i as i64);
+        let labels = (0..dataset.items.len()).map(|image| position(&texts.of_image[image])).collect();
+        (!rows.is_empty()).then(|| LabelBank { embeddings: Tensor::stack(&rows, 0), labels })
+    }
+}
+
+/// The share of rows of `scores [images, classes]` whose label is among the `k` highest.
+pub fn accuracy(scores: &Tensor, labels: &[i64], k: i64) -> f64 {
+    let wanted = Tensor::from_slice(labels).unsqueeze(1);
+    let (_, best) = scores.topk(k.min(scores.size()[1]), 1, true, true);
+    best.eq_tensor(&wanted).any_dim(1, false).to_kind(Kind::Double).mean(Kind::Double).double_value(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn top_one_and_top_two_by_hand() {
+        let scores = Tensor::from_slice(&[3f32, 2.0, 1.0, 0.0, 5.0, 4.0, 1.0, 2.0, 9.0]).view([3, 3]);
+        assert!((accuracy(&scores, &[0, 2, 0], 1) - 1.0 / 3.0).abs() < 1e-12);
+        assert!((accuracy(&scores, &[0, 2, 0], 2) - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(accuracy(&scores, &[0, 2, 0], 5), 1.0);
+    }
+}

@@ -1,0 +1,117 @@
+//! Images and texts in one space: `clip`, and `mlip` with contrast in both domains and between tokens.
+
+use tch::{Kind, Tensor};
+
+use super::{Learner, Outcome};
+use crate::config::{Config, Contrast, Vision};
+use crate::data::Batch;
+use crate::loss::{TextTokens, contrast, hits, late_interaction, positives};
+use crate::parameters::{Parameters, Start};
+use crate::text::Bank;
+use crate::vision::{ImageTower, Merge, Outputs, unit};
+
+/// Where text embeddings come from.
+#[derive(Debug)]
+pub enum TextSource {
+    /// Computed once by a frozen tower.
+    Frozen(Bank),
+}
+
+impl TextSource {
+    /// Unit embeddings of texts `[count, E]`.
+    fn pooled(&self, texts: &[usize]) -> Tensor {
+        match self {
+            TextSource::Frozen(bank) => bank.pooled(texts),
+        }
+    }
+
+    /// Unit vectors of their tokens.
+    fn tokens(&self, texts: &[usize]) -> TextTokens {
+        match self {
+            TextSource::Frozen(bank) => bank.tokens(texts),
+        }
+    }
+}
+
+/// An image tower that learns to agree with texts.
+#[derive(Debug)]
+pub struct Contrastive {
+    /// The image tower.
+    pub image: ImageTower,
+    texts: TextSource,
+    weights: Contrast,
+    /// Logarithms of the logit scales: spatial, frequency, tokens.
+    scales: [Option<Tensor>; 3],
+    kind: Kind,
+}
+
+impl Contrastive {
+    /// Makes the parameters.
+    pub fn new(parameters: &Parameters, config: &Config, texts: TextSource) -> Self {
+        let weights = config.contrast.clone();
+        let scale = |name: &str, wanted: bool| wanted.then(|| parameters.vector(name, &[], Start::Constant(weights.scale.ln())));
+        let outputs = Contrastive::outputs(config);
+        let image = ImageTower::new(parameters, &config.vision, outputs, config.train.precision);
+        let scales = [
+            scale("logit_scale", true),
+            scale("frequency_logit_scale", outputs.frequency),
+            scale("token_logit_scale", outputs.tokens),
+        ];
+        Contrastive { image, texts, weights, scales, kind: config.train.precision.kind() }
+    }
+
+    /// What the image tower must give out.
+    pub fn outputs(config: &Config) -> Outputs {
+        let Config { contrast, vision: Vision { readout, .. }, .. } = config;
+        let joint = *readout == crate::config::Readout::Joint;
+        Outputs { frequency: contrast.frequency > 0.0 || joint, tokens: contrast.tokens > 0.0 }
+    }
+
+    fn scale(&self, which: usize) -> Option<Tensor> {
+        self.scales[which].as_ref().map(Tensor::exp)
+    }
+}
+
+impl Learner for Contrastive {
+    fn outcome(&self, batch: &Batch, merge: Option<&Merge>) -> Outcome {
+        let features = self.image.forward(&batch.images, merge);
+        let device = features.spatial.device();
+        let count = batch.groups.len();
+        let mask = positives(&batch.groups, &batch.text_groups, self.weights.group, device);
+        let texts = self.texts.pooled(&batch.texts);
+        let own = texts.narrow(0, 0, count as i64);
+
+        let global = |z: &Tensor, which: usize| {
+            let (z, scale) = (unit(z), self.scale(which)?);
+            let of_images = z.matmul(&texts.transpose(0, 1)) * &scale;
+            let of_texts = own.matmul(&z.transpose(0, 1)) * scale;
+            Some((contrast(&of_images, &of_texts, &mask, self.weights.smoothing), of_images))
+        };
+        let (spatial, logits) = global(&features.spatial, 0).expect("the spatial contrast always is");
+        let mut parts = vec![("spatial", spatial.detach()), ("hits", tch::no_grad(|| hits(&logits, &mask)))];
+        let mut loss = spatial;
+        if let Some((frequency, _)) = features.frequency.as_ref().and_then(|z| global(z, 1)) {
+            parts.push(("frequency", frequency.detach()));
+            loss += frequency * self.weights.frequency;
+        }
+        if let (Some(tokens), Some(scale)) = (self.image.project_tokens(&features.tokens), self.scale(2)) {
+            let text = self.texts.tokens(&batch.texts[..count]);
+            let (of_images, of_texts) = late_interaction(&tokens, &features.tokens.sizes, &text, self.kind);
+            let own = mask.narrow(1, 0, count as i64);
+            let aligned = contrast(&(of_images * &scale), &(of_texts * &scale), &own, self.weights.smoothing);
+            parts.push(("tokens", aligned.detach()));
+            loss += aligned * self.weights.tokens;
+        }
+        parts.push(("scale", self.scale(0).expect("the spatial scale always is").detach()));
+        Outcome { loss, parts }
+    }
+
+    fn constrain(&self) {
+        let most = self.weights.max_scale.ln();
+        tch::no_grad(|| {
+            for scale in self.scales.iter().flatten() {
+                let _ = scale.shallow_clone().clamp_(0.0, most);
+            }
+        });
+    }
+}

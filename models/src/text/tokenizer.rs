@@ -1,0 +1,44 @@
+//! From a text to token ids.
+
+use std::path::Path;
+
+use crate::error::Error;
+
+/// A tokenizer read from `tokenizer.json`.
+#[derive(Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    most: usize,
+}
+
+impl Tokenizer {
+    /// Reads the file; texts will be cut to `most` tokens, the closing token among them.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is not a tokenizer.
+    pub fn read(path: &Path, most: usize) -> Result<Self, Error> {
+        let mut inner = tokenizers::Tokenizer::from_file(path).map_err(|error| Error::malformed(path, error))?;
+        inner.with_padding(None);
+        let truncation = tokenizers::TruncationParams { max_length: most, ..Default::default() };
+        inner.with_truncation(Some(truncation)).map_err(|error| Error::malformed(path, error))?;
+        Ok(Tokenizer { inner, most })
+    }
+
+    /// Token ids of a text, with the opening and closing token; never none.
+    pub fn ids(&self, text: &str) -> Vec<i64> {
+        match self.inner.encode(text, true) {
+            Ok(encoding) if !encoding.is_empty() => encoding.get_ids().iter().map(|&id| i64::from(id)).collect(),
+            _ => vec![0],
+        }
+    }
+
+    /// Tokens that a text is cut to.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// How many ids there are.
+    pub fn vocabulary(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+}

@@ -1,0 +1,108 @@
+//! Short runs on generated pictures: they learn, and a run that was stopped ends with the bits of one that was not.
+
+mod generated;
+
+use std::fs;
+use std::path::Path;
+
+use edgelip_models::config::{Config, Objective, Precision};
+use edgelip_models::data::{Batches, Texts};
+use edgelip_models::evaluate::{LabelBank, accuracy, embed};
+use edgelip_models::model::Trained;
+use edgelip_models::objective::{Contrastive, TextSource};
+use edgelip_models::parameters::Parameters;
+use edgelip_models::train::{Metrics, Run, Stop, Summary};
+use generated::{bank, config, dataset};
+use tch::Device;
+
+fn train(config: &Config, folder: &Path, stop: Stop<'_>) -> Summary {
+    tch::set_num_threads(1);
+    let data = dataset(64, 1);
+    let texts = Texts::collect(&data, &config.templates);
+    let parameters = Parameters::new(config.seed, Device::Cpu);
+    let learner = Contrastive::new(&parameters, config, TextSource::Frozen(bank(&texts, config.vision.embedding)));
+    let batches = Batches::new(&data, &texts, config, &[(64, 1.0)]);
+    let run = Run { config, folder: folder.into(), quiet: true };
+    run.train(&learner, &parameters.into_inner(), &batches, stop).unwrap()
+}
+
+fn top1(config: &Config, folder: &Path) -> f64 {
+    let test = dataset(40, 2);
+    let texts = Texts::collect(&test, &config.templates);
+    let labels = LabelBank::new(&test, &texts, &bank(&texts, config.vision.embedding), 1).unwrap();
+    let model = Trained::open(&folder.join("checkpoint.safetensors"), Device::Cpu).unwrap();
+    let images = embed(&model.image, &test, None, Device::Cpu);
+    accuracy(&images.matmul(&labels.embeddings.transpose(0, 1)), &labels.labels, 1)
+}
+
+#[test]
+fn every_contrastive_objective_learns_new_pictures_of_known_names() {
+    for objective in [Objective::Clip, Objective::Mlip] {
+        let (folder, config) = (tempfile::tempdir().unwrap(), config(objective, 200));
+        let summary = train(&config, folder.path(), Stop::default());
+        let first = Metrics::read(&folder.path().join("metrics.jsonl")).unwrap()[0].loss;
+        assert!(summary.finished && summary.loss < 0.8 * first, "{objective:?}: {first} {summary:?}");
+        let top1 = top1(&config, folder.path());
+        assert!(top1 > 0.9, "{objective:?}: {top1}");
+    }
+}
+
+#[test]
+fn a_stopped_run_ends_with_the_same_bits() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let mut config = config(Objective::Mlip, 12);
+        config.train.precision = precision;
+        config.train.accumulate = 2;
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        train(&config, whole.path(), Stop::default());
+        for _ in 0..3 {
+            train(&config, parts.path(), Stop { steps: Some(5), ..Stop::default() });
+        }
+        let tensors = |folder: &Path| {
+            let bytes = fs::read(folder.join("checkpoint.safetensors")).unwrap();
+            let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            bytes[8 + header..].to_vec()
+        };
+        assert!(tensors(whole.path()) == tensors(parts.path()), "{precision:?}");
+        let curve = |folder: &Path| {
+            let rows = Metrics::read(&folder.join("metrics.jsonl")).unwrap();
+            rows.into_iter().map(|row| (row.step, row.loss.to_bits())).collect::<Vec<_>>()
+        };
+        assert_eq!(curve(whole.path()), curve(parts.path()));
+        assert_eq!(curve(whole.path()).len(), 12);
+    }
+}
+
+#[test]
+fn a_kill_between_checkpoints_takes_the_lost_steps_again() {
+    let config = config(Objective::Clip, 10);
+    let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    train(&config, whole.path(), Stop::default());
+    train(&config, killed.path(), Stop { steps: Some(4), ..Stop::default() });
+    let checkpoint = killed.path().join("checkpoint.safetensors");
+    let saved = fs::read(&checkpoint).unwrap();
+    train(&config, killed.path(), Stop { steps: Some(3), ..Stop::default() });
+    // What a kill leaves: the older checkpoint, and half of the next.
+    fs::write(&checkpoint, &saved).unwrap();
+    fs::write(killed.path().join("checkpoint.safetensors.partial"), &saved[..100]).unwrap();
+    train(&config, killed.path(), Stop::default());
+    let losses = |folder: &Path| Metrics::read(&folder.join("metrics.jsonl")).unwrap().iter().map(|row| row.loss).collect::<Vec<_>>();
+    assert_eq!(losses(whole.path()), losses(killed.path()));
+}
+
+#[test]
+fn another_configuration_does_not_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = config(Objective::Clip, 4);
+    train(&first, folder.path(), Stop { steps: Some(2), ..Stop::default() });
+    let mut second = first.clone();
+    second.train.learning_rate *= 2.0;
+    let data = dataset(64, 1);
+    let texts = Texts::collect(&data, &second.templates);
+    let parameters = Parameters::new(second.seed, Device::Cpu);
+    let learner = Contrastive::new(&parameters, &second, TextSource::Frozen(bank(&texts, 24)));
+    let batches = Batches::new(&data, &texts, &second, &[(64, 1.0)]);
+    let run = Run { config: &second, folder: folder.path().into(), quiet: true };
+    let error = run.train(&learner, &parameters.into_inner(), &batches, Stop::default()).unwrap_err().to_string();
+    assert!(error.contains("another configuration"), "{error}");
+}
