@@ -38,6 +38,13 @@ impl Mapping {
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
         Ok(Mapping(map))
     }
+
+    /// Asks the system to read the whole file ahead. Its pages are not in this process's memory until they are used.
+    pub fn prefetch(&self) {
+        #[cfg(unix)]
+        // Advice that is not taken costs time, not correctness.
+        let _ = self.0.advise(memmap2::Advice::WillNeed);
+    }
 }
 
 impl Deref for Mapping {

@@ -66,9 +66,9 @@ fn flipped_bytes_never_panic() {
     let path = models.path("flipped.onnx");
     for bytes in both(&models) {
         // Headers and metadata are where a flip can mislead; they make up much of such a small file.
-        for at in (0..bytes.len()).step_by(61) {
+        for at in (0..bytes.len()).step_by(13) {
             let mut flipped = bytes.clone();
-            flipped[at] ^= 1 << (at / 61 % 8);
+            flipped[at] ^= 1 << (at / 13 % 8);
             fs::write(&path, flipped).unwrap();
             let _ = try_all(&path);
         }

@@ -85,6 +85,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
     let options = options(&args.engine, &args.foreign)?;
     let labels = label_source(args)?;
     with_file(&args.model, |mapping| {
+        mapping.prefetch();
         let mut classifier = Classifier::open(mapping, &args.model, &options, labels)?;
         let (mut reports, mut outcome) = (Vec::new(), Outcome::Done);
         for image in &args.images {
