@@ -276,7 +276,9 @@ fn order<'a>(loader: &mut Loader<'a>, plan: &Plan) -> Result<&'a [u8], Error> {
     let (name, patches) = ("vision.order", plan.tokens() - 1);
     let bytes = match loader.bytes(None, name, DataType::I64, &[patches]) {
         // Ward's positions follow a snake through the grid: without the order the patches would silently be mixed up.
-        Err(Error::Tensor { problem: Problem::Missing, .. }) if plan.merge() != Merge::Ward || plan.shape().grid()[1] == 1 => {
+        Err(Error::Tensor { problem: Problem::Missing, .. })
+            if plan.merge() != Merge::Ward || plan.shape().grid()[1] == 1 =>
+        {
             return Ok(&[]);
         }
         bytes => bytes?,

@@ -31,9 +31,9 @@ fn reference(
     let mut pairs: Vec<(f64, usize, usize)> = (2..count)
         .step_by(2)
         .map(|i| {
-            let best = (1..count).step_by(2).fold((f64::NEG_INFINITY, 0), |best, j| {
-                if score(i, j) > best.0 { (score(i, j), j) } else { best }
-            });
+            let best = (1..count)
+                .step_by(2)
+                .fold((f64::NEG_INFINITY, 0), |best, j| if score(i, j) > best.0 { (score(i, j), j) } else { best });
             (best.0, i, best.1)
         })
         .collect();
@@ -47,8 +47,10 @@ fn reference(
     order
         .into_iter()
         .map(|position| {
-            let members: Vec<usize> =
-                [position].into_iter().chain(pairs.iter().filter(|pair| pair.2 == position).map(|pair| pair.1)).collect();
+            let members: Vec<usize> = [position]
+                .into_iter()
+                .chain(pairs.iter().filter(|pair| pair.2 == position).map(|pair| pair.1))
+                .collect();
             let size: f64 = members.iter().map(|&i| sizes[i]).sum();
             let mut row: Vec<f64> = (0..tokens[0].len())
                 .map(|c| members.iter().map(|&i| sizes[i] * tokens[i][c]).sum::<f64>() / size)
@@ -129,7 +131,8 @@ fn follows_the_rule_for_every_count() {
                     let (expected, expected_sizes) = case.reference(rule, r);
                     assert!(sizes.iter().map(|&v| f64::from(v)).eq(expected_sizes), "{rule:?} {count} {r}");
                     for (row, expected) in rows.chunks(48).zip(&expected) {
-                        let error = row.iter().zip(expected).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
+                        let error =
+                            row.iter().zip(expected).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
                         assert!(error < 1e-4, "{rule:?} {count} tokens, {r} merged: {error}");
                         assert!(row[40..].iter().all(|&v| v == 0.0));
                     }
