@@ -23,6 +23,7 @@ mod classifier;
 pub mod decode;
 pub mod engine;
 mod error;
+mod guard;
 mod image_tower;
 pub mod label_bank;
 pub mod label_set;

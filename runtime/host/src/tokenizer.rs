@@ -4,6 +4,7 @@ use edgelip_runtime::onnx;
 use tokenizers::utils::truncation::TruncationParams;
 
 use crate::Error;
+use crate::guard::guarded;
 
 /// The tokenizer of a text tower. Gives the ids of transformers' tokenizer with `truncation=True, max_length=context`, without padding.
 #[derive(Debug)]
@@ -19,11 +20,17 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`].
     pub fn from_json(json: &str, context: usize) -> Result<Self, Error> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(json.as_bytes()).map_err(describe)?;
-        inner.with_padding(None);
-        let truncation = TruncationParams { max_length: context, ..TruncationParams::default() };
-        inner.with_truncation(Some(truncation)).map_err(describe)?;
-        Ok(Tokenizer { inner, context })
+        // The library panics on some parts that are no JSON, or not what they should be.
+        serde_json::from_str::<serde::de::IgnoredAny>(json)
+            .map_err(|error| Error::Tokenizer(format!("not JSON: {error}")))?;
+        let inner = guarded(|| {
+            let mut inner = tokenizers::Tokenizer::from_bytes(json.as_bytes())?;
+            inner.with_padding(None);
+            let truncation = TruncationParams { max_length: context, ..TruncationParams::default() };
+            inner.with_truncation(Some(truncation))?;
+            Ok::<_, tokenizers::Error>(inner)
+        });
+        Ok(Tokenizer { inner: inner.map_err(Error::Tokenizer)?, context })
     }
 
     /// Reads the tokenizer embedded in a text tower's file.
@@ -42,7 +49,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`] if the tokenizer has no token for a part of the text and none for the unknown.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let encoding = self.inner.encode_fast(text, true).map_err(describe)?;
+        let encoding = guarded(|| self.inner.encode_fast(text, true)).map_err(Error::Tokenizer)?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -50,11 +57,6 @@ impl Tokenizer {
     pub fn context(&self) -> usize {
         self.context
     }
-}
-
-fn describe(error: tokenizers::Error) -> Error {
-    let text = error.to_string();
-    Error::Tokenizer(text.lines().next().unwrap_or("unknown reason").to_string())
 }
 
 #[cfg(test)]
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_broken_tokenizer_is_one_line() {
-        for json in ["", "{", "{}", "[1]", r#"{"model": {"type": "none"}}"#] {
+        for json in ["", "{", "{}", "[1]", r#"{"model": {"type": "none"}}"#, r#"{"decoder": x}"#] {
             let message = Tokenizer::from_json(json, 77).unwrap_err().to_string();
             assert!(message.starts_with("tokenizer: ") && !message.contains('\n'), "{message}");
         }

@@ -1,7 +1,5 @@
 //! tract on a file's graph: a second opinion on edgelip's files, and the way to run others.
 
-use std::any::Any;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +9,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::internal::{TractErrorContext, bail};
 
 use super::{ImageEngine, Output, TextEngine};
-use crate::Error;
+use crate::{Error, guard};
 
 /// Longest side of an input that is believed.
 const MAX_SIDE: usize = 8192;
@@ -327,19 +325,9 @@ fn prost_decode(bytes: &[u8]) -> TractResult<pb::ModelProto> {
     tract_onnx::onnx().proto_model_for_read(&mut &*bytes)
 }
 
-/// Runs tract; its panics on malformed graphs become errors like its others, on one line.
+/// Runs tract, whose panics on malformed graphs are errors like its others.
 fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Error> {
-    let line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match panic::catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Error::Tract(line(format!("{error:#}")))),
-        Err(panic) => Err(Error::Tract(line(format!("the graph can't be run: {}", message(&*panic))))),
-    }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown reason")
+    guard::guarded(work).map_err(Error::Tract)
 }
 
 #[cfg(test)]
@@ -361,14 +349,5 @@ mod tests {
         assert_eq!(chosen(&[logits]).unwrap(), [("logits_per_image".into(), Kind::Logits)]);
         assert_eq!(chosen(&[port("2891", &[Some(1), Some(512)])]).unwrap(), [("2891".into(), Kind::Either)]);
         assert!(chosen(&[hidden]).unwrap_err().contains("`last_hidden_state` [?, 50, 768]"));
-    }
-
-    #[test]
-    fn a_panic_of_tract_is_an_error() {
-        let hook = panic::take_hook();
-        panic::set_hook(Box::new(|_| {}));
-        let result: Result<(), Error> = guarded(|| panic!("no\nway"));
-        panic::set_hook(hook);
-        assert_eq!(result.unwrap_err().to_string(), "tract: the graph can't be run: no way");
     }
 }
