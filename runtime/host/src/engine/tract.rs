@@ -11,6 +11,9 @@ use tract_onnx::tract_hir::internal::{TractErrorContext, bail};
 use super::{ImageEngine, Output, TextEngine};
 use crate::{Error, guard};
 
+/// More axes than any tensor has.
+const MAX_AXIS: u64 = 64;
+
 /// Longest side of an input that is believed.
 const MAX_SIDE: usize = 8192;
 
@@ -47,6 +50,7 @@ impl Graph {
         // The in-place reader walks the same bytes with bounded work; what it refuses is not worth decoding.
         edgelip_runtime::onnx::File::parse(bytes)?;
         let proto = guarded(|| prost_decode(bytes))?;
+        check_axes(&proto)?;
         let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { ".".into() } else { folder.into() });
         Ok(Graph { proto, folder })
     }
@@ -319,6 +323,18 @@ fn normalise(embedding: &mut [f32]) {
     if (norm - 1.0).abs() > 1e-5 {
         embedding.iter_mut().for_each(|value| *value = (f64::from(*value) / norm.max(1e-12)) as f32);
     }
+}
+
+/// tract counts from one end of a tensor's axes to the axis asked for, however far that is.
+fn check_axes(proto: &pb::ModelProto) -> Result<(), Error> {
+    for node in proto.graph.iter().flat_map(|graph| &graph.node) {
+        for attribute in node.attribute.iter().filter(|attribute| matches!(attribute.name.as_str(), "axis" | "axes")) {
+            if attribute.ints.iter().chain([&attribute.i]).any(|axis| axis.unsigned_abs() > MAX_AXIS) {
+                return Err(Error::Tract(format!("node `{}` has an axis that no tensor has", node.name)));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn prost_decode(bytes: &[u8]) -> TractResult<pb::ModelProto> {
