@@ -29,6 +29,9 @@ pub struct Config {
     /// The contrastive losses; not used by `catlip`.
     #[serde(default)]
     pub contrast: Contrast,
+    /// The labels of `catlip`.
+    #[serde(default)]
+    pub labels: Labels,
     /// Steps and the optimiser.
     pub train: Train,
 }
@@ -164,6 +167,9 @@ pub struct Text {
     /// Its blocks.
     #[serde(default)]
     pub blocks: i64,
+    /// Token ids that it knows.
+    #[serde(default)]
+    pub vocabulary: i64,
 }
 
 fn default_tokens() -> usize {
@@ -206,6 +212,22 @@ pub struct Contrast {
     /// Label smoothing on the images' side.
     #[serde(default)]
     pub smoothing: f64,
+}
+
+/// Synsets as labels.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Labels {
+    /// Labels of the vocabulary; 0 takes as many as the vocabulary has.
+    #[serde(default)]
+    pub count: i64,
+    /// The probability that each label starts with, by the classifier's bias (Lin et al., arXiv 1708.02002).
+    #[serde(default = "even")]
+    pub prior: f64,
+}
+
+fn even() -> f64 {
+    0.5
 }
 
 /// Steps and the optimiser (AdamW: Loshchilov and Hutter, arXiv 1711.05101).
@@ -288,6 +310,10 @@ impl Config {
         if vision.frequency_blocks == 0 && (contrast.frequency > 0.0 || vision.readout == Readout::Joint) {
             return wrong("the frequency contrast and the joint readout need vision.frequency_blocks");
         }
+        let Text { tower, width, heads, blocks, vocabulary, tokens } = self.text;
+        if tower == TextTower::Trained && (width < 1 || heads < 1 || width % heads != 0 || blocks < 1 || vocabulary < 1 || tokens < 1) {
+            return wrong("a trained text tower needs text.width, a multiple of text.heads, text.blocks, text.vocabulary and text.tokens");
+        }
         if self.objective != Objective::Catlip && contrast.scale <= 0.0 {
             return wrong("contrast.scale must be positive");
         }
@@ -299,6 +325,9 @@ impl Config {
         }
         if self.merging.as_ref().is_some_and(|m| m.rates.is_empty() || m.rates.iter().any(|r| !(0.0..1.0).contains(r))) {
             return wrong("merging.rates must be numbers from 0 to below 1");
+        }
+        if self.objective == Objective::Catlip && !(self.labels.prior > 0.0 && self.labels.prior < 1.0) {
+            return wrong("labels.prior must be between 0 and 1");
         }
         if self.augment.mixup > 0.0 && self.objective != Objective::Catlip {
             return wrong("augment.mixup mixes targets: only catlip has any");

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use tch::{Device, Kind};
 
-use crate::config::{Config, Objective};
+use crate::config::{Config, Objective, TextTower};
 use crate::error::Error;
-use crate::objective::Contrastive;
+use crate::objective::{Classifier, Contrastive};
 use crate::parameters::Parameters;
+use crate::publish::take;
 use crate::tensor_file;
+use crate::text::OwnTower;
 use crate::vision::{ImageTower, Outputs};
 
 /// A model to evaluate.
@@ -18,6 +20,10 @@ pub struct Trained {
     pub config: Config,
     /// The image tower with averaged weights.
     pub image: ImageTower,
+    /// The text tower that was trained with it, if one was.
+    pub text: Option<OwnTower>,
+    /// The classifier of a `catlip` model.
+    pub classifier: Option<Classifier>,
     /// The logit scale; 1 for a model that has none.
     pub scale: f64,
 }
@@ -36,15 +42,25 @@ impl Trained {
         };
         let parameters = Parameters::new(config.seed, device);
         let image = ImageTower::new(&parameters, &config.vision, outputs, config.train.precision);
-        let prefix = if contents.word("step").is_ok() { "average." } else { "" };
+        let classifier = (config.objective == Objective::Catlip).then(|| Classifier::new(&parameters, &config));
+        let own = config.objective != Objective::Catlip && config.text.tower == TextTower::Trained;
+        let text = own.then(|| OwnTower::new(&parameters, &config.text, config.vision.embedding, config.train.precision));
+        let published = contents.word("step").is_err();
         tch::no_grad(|| {
             for parameter in parameters.into_inner() {
-                let value = contents.take(&format!("{prefix}{}", parameter.name))?;
+                let value = match published {
+                    true => take(&mut contents, &parameter.name),
+                    false => contents.take(&format!("average.{}", parameter.name)),
+                }?;
                 parameter.tensor.shallow_clone().f_copy_(&value.to_kind(Kind::Float))?;
             }
             Ok::<_, Error>(())
         })?;
-        let scale = contents.take(&format!("{prefix}logit_scale")).map_or(1.0, |scale| scale.to_kind(Kind::Double).exp().double_value(&[]));
-        Ok(Trained { config, image, scale })
+        let scale = match contents.word("logit_scale") {
+            Ok(scale) => scale.parse().ok(),
+            Err(_) => contents.take("average.logit_scale").ok().map(|scale| scale.double_value(&[])),
+        };
+        let scale = scale.map_or(1.0, f64::exp);
+        Ok(Trained { config, image, text, classifier, scale })
     }
 }

@@ -26,6 +26,11 @@ impl Contents {
         self.tensors.remove(name).ok_or_else(|| Error::malformed(&self.path, format!("no tensor `{name}`")))
     }
 
+    /// The names that are left.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
     /// A word of the metadata.
     ///
     /// # Errors

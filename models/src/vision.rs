@@ -38,7 +38,7 @@ impl Merge {
 /// What the tower says of images.
 #[derive(Debug)]
 pub struct Features {
-    /// z_s: the class token after the spatial stage, projected `[B, E]`.
+    /// z_s: the class token after the spatial stage, projected `[B, E]`; as it is `[B, D]` without [`Outputs::projection`].
     pub spatial: Tensor,
     /// z_f: the mean of the frequency stage's patches, projected `[B, E]`.
     pub frequency: Option<Tensor>,
@@ -57,7 +57,7 @@ pub struct ImageTower {
     frequency: Option<FrequencyStage>,
     spatial: Vec<SpatialBlock>,
     post_norm: Norm,
-    projection: Linear,
+    projection: Option<Linear>,
     token_projection: Option<Linear>,
     snake: Tensor,
 }
@@ -86,9 +86,11 @@ struct SpatialBlock {
     mlp: Mlp,
 }
 
-/// Which outputs are trained, beside the spatial feature.
+/// Which outputs are trained, beside the class token.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Outputs {
+    /// The class token's place in the shared space.
+    pub projection: bool,
     /// The frequency feature.
     pub frequency: bool,
     /// Projected patch tokens.
@@ -150,7 +152,7 @@ impl ImageTower {
             frequency,
             spatial,
             post_norm: Norm::new(parameters, &name("post_layernorm"), width),
-            projection: project("visual_projection"),
+            projection: outputs.projection.then(|| project("visual_projection")),
             token_projection: outputs.tokens.then(|| project("token_projection")),
             snake: Tensor::from_slice(&snake(grid)).to_device(parameters.device()),
             shape: shape.clone(),
@@ -211,9 +213,9 @@ impl ImageTower {
             tokens.values = &tokens.values + block.mlp.forward(&block.norm2.forward(&tokens.values));
         }
         let normed = self.post_norm.forward(&tokens.values);
-        let count = normed.size()[1];
+        let (count, class) = (normed.size()[1], normed.select(1, 0));
         Features {
-            spatial: self.projection.forward(&normed.select(1, 0)).to_kind(Kind::Float),
+            spatial: self.projection.as_ref().map_or(class.shallow_clone(), |projection| projection.forward(&class).to_kind(Kind::Float)),
             frequency: z_f,
             tokens: Tokens {
                 values: normed.narrow(1, 1, count - 1),
@@ -223,9 +225,8 @@ impl ImageTower {
         }
     }
 
-    /// The tower's embedding, of unit length.
-    pub fn embed(&self, images: &Tensor, merging: Option<&Merge>) -> Tensor {
-        let features = self.forward(images, merging);
+    /// The tower's embedding, of unit length, out of its features.
+    pub fn embedding(&self, features: &Features) -> Tensor {
         let spatial = unit(&features.spatial);
         match (self.shape.readout, &features.frequency) {
             (Readout::Joint, Some(frequency)) => unit(&(spatial + unit(frequency))),

@@ -5,15 +5,18 @@ mod generated;
 use std::fs;
 use std::path::Path;
 
-use edgelip_models::config::{Config, Objective, Precision};
+use edgelip_models::config::{Config, Objective, Precision, Text, TextTower};
 use edgelip_models::data::{Batches, Texts};
-use edgelip_models::evaluate::{LabelBank, accuracy, embed};
+use edgelip_models::evaluate::{LabelBank, accuracy, embed, embed_with};
 use edgelip_models::model::Trained;
-use edgelip_models::objective::{Contrastive, TextSource};
+use edgelip_models::objective::{Contrastive, MultiLabel, TextSource};
 use edgelip_models::parameters::Parameters;
+use edgelip_models::publish::publish;
+use edgelip_models::tensor_file;
+use edgelip_models::text::OwnTower;
 use edgelip_models::train::{Metrics, Run, Stop, Summary};
 use generated::{bank, config, dataset};
-use tch::Device;
+use tch::{Device, Kind};
 
 fn train(config: &Config, folder: &Path, stop: Stop<'_>) -> Summary {
     tch::set_num_threads(1);
@@ -22,7 +25,7 @@ fn train(config: &Config, folder: &Path, stop: Stop<'_>) -> Summary {
     let parameters = Parameters::new(config.seed, Device::Cpu);
     let learner = Contrastive::new(&parameters, config, TextSource::Frozen(bank(&texts, config.vision.embedding)));
     let batches = Batches::new(&data, &texts, config, &[(64, 1.0)]);
-    let run = Run { config, folder: folder.into(), quiet: true };
+    let run = Run { config, folder: folder.into(), reschedule: false, quiet: true };
     run.train(&learner, &parameters.into_inner(), &batches, stop).unwrap()
 }
 
@@ -45,6 +48,86 @@ fn every_contrastive_objective_learns_new_pictures_of_known_names() {
         let top1 = top1(&config, folder.path());
         assert!(top1 > 0.9, "{objective:?}: {top1}");
     }
+}
+
+#[test]
+fn the_parts_shown_add_up_to_the_loss() {
+    let (folder, config) = (tempfile::tempdir().unwrap(), config(Objective::Mlip, 3));
+    train(&config, folder.path(), Stop::default());
+    for row in Metrics::read(&folder.path().join("metrics.jsonl")).unwrap() {
+        let sum = row.parts["spatial"] + 0.3 * row.parts["frequency"] + 0.3 * row.parts["tokens"];
+        assert!((sum - row.loss).abs() < 1e-4, "{row:?}");
+    }
+}
+
+#[test]
+fn an_own_text_tower_and_accumulated_batches_learn_too() {
+    let (folder, mut config) = (tempfile::tempdir().unwrap(), config(Objective::Mlip, 150));
+    config.text = Text { tower: TextTower::Trained, tokens: 8, width: 16, heads: 2, blocks: 1, vocabulary: 8 };
+    (config.train.batch, config.train.accumulate) = (8, 2);
+    tch::set_num_threads(1);
+    let data = dataset(64, 1);
+    let texts = Texts::collect(&data, &config.templates);
+    let words = ["a", "red", "blue", "pole", "beam"];
+    let id = |word: &str| 1 + words.iter().position(|known| *known == word).unwrap() as i64;
+    let ids = texts.strings.iter().map(|text| text.split(' ').map(id).collect()).collect();
+    let parameters = Parameters::new(config.seed, Device::Cpu);
+    let tower = OwnTower::new(&parameters, &config.text, config.vision.embedding, config.train.precision);
+    let learner = Contrastive::new(&parameters, &config, TextSource::Trained { tower, ids });
+    let batches = Batches::new(&data, &texts, &config, &[(64, 1.0)]);
+    let run = Run { config: &config, folder: folder.path().into(), reschedule: false, quiet: true };
+    run.train(&learner, &parameters.into_inner(), &batches, Stop::default()).unwrap();
+    let rows = Metrics::read(&folder.path().join("metrics.jsonl")).unwrap();
+    let hits = |rows: &[edgelip_models::train::Row]| rows.iter().map(|row| row.parts["hits"]).sum::<f64>() / rows.len() as f64;
+    assert!(hits(&rows[..20]) < 0.6 && hits(&rows[130..]) > 0.9, "{} {}", hits(&rows[..20]), hits(&rows[130..]));
+}
+
+#[test]
+fn labels_are_learned_with_and_without_mixup() {
+    for mixup in [0.0, 0.2] {
+        let (folder, mut config) = (tempfile::tempdir().unwrap(), config(Objective::Catlip, 300));
+        config.augment.mixup = mixup;
+        config.labels.count = 4;
+        tch::set_num_threads(1);
+        let data = dataset(64, 1);
+        let texts = Texts::collect(&data, &config.templates);
+        // Of the labels red, blue, pole and beam each picture has two.
+        let targets = (0..64).map(|i| vec![(i % 4) / 2, 2 + i % 2]).collect();
+        let parameters = Parameters::new(config.seed, Device::Cpu);
+        let learner = MultiLabel::new(&parameters, &config, targets);
+        let batches = Batches::new(&data, &texts, &config, &[(64, 1.0)]);
+        let run = Run { config: &config, folder: folder.path().into(), reschedule: false, quiet: true };
+        run.train(&learner, &parameters.into_inner(), &batches, Stop::default()).unwrap();
+
+        let model = Trained::open(&run.checkpoint(), Device::Cpu).unwrap();
+        let test = dataset(40, 2);
+        let features = embed_with(&model.image, &test, None, Device::Cpu, &|features| features.spatial);
+        let logits = tch::no_grad(|| model.classifier.unwrap().forward(&features));
+        let right = (0..40).filter(|&i| {
+            let at = |label: i64| logits.double_value(&[i, label]);
+            (at(0) > at(1)) == (i % 4 < 2) && (at(2) > at(3)) == (i % 2 == 0)
+        });
+        let right = right.count();
+        assert!(right > 35, "mixup {mixup}: {right} of 40");
+    }
+}
+
+#[test]
+fn a_published_model_is_the_average_in_half_precision() {
+    let (folder, config) = (tempfile::tempdir().unwrap(), config(Objective::Mlip, 20));
+    train(&config, folder.path(), Stop::default());
+    let published = folder.path().join("published");
+    publish(&folder.path().join("checkpoint.safetensors"), &published).unwrap();
+    let [run, out] = [folder.path().join("checkpoint.safetensors"), published.join("model.safetensors")]
+        .map(|path| Trained::open(&path, Device::Cpu).unwrap());
+    let data = dataset(8, 5);
+    let cosines = (embed(&run.image, &data, None, Device::Cpu) * embed(&out.image, &data, None, Device::Cpu))
+        .sum_dim_intlist([1].as_slice(), false, Kind::Float);
+    assert!(cosines.min().double_value(&[]) > 0.99999);
+    assert!((run.scale - out.scale).abs() < 1e-6);
+    let names = tensor_file::read(&published.join("model.safetensors")).unwrap();
+    let names: Vec<&str> = names.names().collect();
+    assert!(names.contains(&"vision_model.encoder.layers.2.self_attn.q_proj.weight") && !names.contains(&"logit_scale"));
 }
 
 #[test]
@@ -102,7 +185,7 @@ fn another_configuration_does_not_resume() {
     let parameters = Parameters::new(second.seed, Device::Cpu);
     let learner = Contrastive::new(&parameters, &second, TextSource::Frozen(bank(&texts, 24)));
     let batches = Batches::new(&data, &texts, &second, &[(64, 1.0)]);
-    let run = Run { config: &second, folder: folder.path().into(), quiet: true };
+    let run = Run { config: &second, folder: folder.path().into(), reschedule: false, quiet: true };
     let error = run.train(&learner, &parameters.into_inner(), &batches, Stop::default()).unwrap_err().to_string();
     assert!(error.contains("another configuration"), "{error}");
 }

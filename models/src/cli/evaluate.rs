@@ -2,23 +2,25 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use comfy_table::Table;
-use edgelip_models::config::{Config, Objective, Rule, Spread};
-use edgelip_models::data::{Dataset, Group, Source, Texts};
-use edgelip_models::evaluate::{LabelBank, accuracy, embed, expected_error, linear_probe, nearest_neighbours, recall};
+use edgelip_models::config::{Config, Rule, Spread};
+use edgelip_models::data::{Dataset, Source, Texts};
+use edgelip_models::evaluate::{LabelBank, embed, embed_with};
 use edgelip_models::merging::plan;
 use edgelip_models::model::Trained;
-use edgelip_models::text::Bank;
+use edgelip_models::text::{Bank, Encoder};
 use edgelip_models::vision::Merge;
 use serde_json::{Map, Value, json};
-use tch::{Kind, Tensor};
+use tch::Device;
 
 use super::model_files::{TextFiles, device};
+use super::scores;
+use super::train::LabelFiles;
 
 /// Score a checkpoint's averaged weights: zero-shot, retrieval, probes, calibration, at each compression rate
 ///
-/// Images with classes give zero-shot scores, images with sentences give recall.
+/// Images with classes give zero-shot scores, images with sentences give recall; a catlip model's classifier is scored by its synsets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   edgelip-train evaluate runs/mlip/checkpoint.safetensors --data val.parquet --minilm minilm --rates 0,0.3,0.5,0.7
@@ -34,6 +36,8 @@ pub struct Args {
     probe: Vec<Source>,
     #[command(flatten)]
     text: TextFiles,
+    #[command(flatten)]
+    labels: LabelFiles,
     /// Compression rates
     #[arg(long, value_delimiter = ',', default_value = "0")]
     rates: Vec<f64>,
@@ -53,11 +57,6 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let model = Trained::open(&args.model, device())?;
-    let config = &model.config;
-    if config.objective == Objective::Catlip {
-        bail!("catlip models are scored with `evaluate-labels`");
-    }
-    let (minilm, tokenizer) = args.text.open(config.text.tokens)?;
     let read = |sources: &[Source]| -> Result<Dataset> {
         let mut all = Dataset::default();
         for source in sources {
@@ -68,30 +67,59 @@ pub fn run(args: Args) -> Result<()> {
     let dataset = read(&args.data)?;
     eprintln!("{} images, {}", dataset.items.len(), dataset.skipped);
     let probe = read(&args.probe)?;
-    let texts = Texts::collect(&dataset, &config.templates);
-    let bank = Bank::embed(&texts.strings, &minilm, &tokenizer, false, args.text.cache.as_deref())?;
-    let labels = LabelBank::new(&dataset, &texts, &bank, args.names);
+    let texts = Texts::collect(&dataset, &model.config.templates);
+    let rows = match &model.classifier {
+        Some(classifier) => {
+            let (net, vocabulary) = args.labels.open()?;
+            each_rate(&args, &model, |row, merge| {
+                let features = embed_with(&model.image, &dataset, merge, device(), &|features| features.spatial);
+                let logits = tch::no_grad(|| classifier.forward(&features.to_device(device()))).to_device(Device::Cpu);
+                scores::labels(row, &logits, &dataset, &net, &vocabulary);
+                Ok(())
+            })?
+        }
+        None => {
+            let tokenizer = args.text.tokenizer(model.config.text.tokens)?;
+            let encoder: &dyn Encoder = match &model.text {
+                Some(own) => own,
+                None => &args.text.minilm()?,
+            };
+            let bank = Bank::embed(&texts.strings, encoder, &tokenizer, false, args.text.cache.as_deref())?;
+            let labels = LabelBank::new(&dataset, &texts, &bank, args.names);
+            each_rate(&args, &model, |row, merge| {
+                let images = embed(&model.image, &dataset, merge, device());
+                if let Some(labels) = &labels {
+                    scores::classification(row, &images, labels, model.scale);
+                }
+                scores::sentences(row, &images, &texts, &bank);
+                if !probe.items.is_empty() {
+                    let labels = labels.as_ref().context("--probe needs images with classes in --data")?;
+                    let train = embed(&model.image, &probe, merge, device());
+                    scores::probes(row, &train, &probe, &images, &texts, labels)?;
+                }
+                Ok(())
+            })?
+        }
+    };
+    print(&rows, args.json)
+}
 
-    let mut rows = Vec::new();
-    for &rate in &args.rates {
-        let (merge, saving) = merging(&args, config, rate)?;
-        let images = embed(&model.image, &dataset, merge.as_ref(), device());
+/// A row of scores for each compression rate.
+fn each_rate(
+    args: &Args,
+    model: &Trained,
+    mut score: impl FnMut(&mut Map<String, Value>, Option<&Merge>) -> Result<()>,
+) -> Result<Vec<Map<String, Value>>> {
+    let one = |&rate: &f64| {
+        let (merge, saving) = merging(args, &model.config, rate)?;
         let mut row = Map::new();
         row.insert("rate".into(), json!(rate));
         row.insert("saved".into(), json!(saving));
-        if let Some(labels) = &labels {
-            classification(&mut row, &images, labels, model.scale);
-        }
-        sentences(&mut row, &images, &texts, &bank);
-        if !probe.items.is_empty() {
-            let labels = labels.as_ref().context("--probe needs images with classes in --data")?;
-            let train = embed(&model.image, &probe, merge.as_ref(), device());
-            probes(&mut row, &train, &probe, &images, &texts, labels)?;
-        }
+        score(&mut row, merge.as_ref())?;
         eprintln!("rate {rate} done");
-        rows.push(row);
-    }
-    print(&rows, args.json)
+        Ok(row)
+    };
+    args.rates.iter().map(one).collect()
 }
 
 /// How tokens merge at a rate, and what that saves.
@@ -108,59 +136,6 @@ fn merging(args: &Args, config: &Config, rate: f64) -> Result<(Option<Merge>, f6
     let semantic = trained.map_or(0.5, |merging| merging.semantic);
     let merge = (rate > 0.0).then_some(Merge { rule, counts: schedule.merged, guide, semantic });
     Ok((merge, schedule.saving))
-}
-
-fn classification(row: &mut Map<String, Value>, images: &Tensor, bank: &LabelBank, scale: f64) {
-    let labelled: Vec<i64> = (0..bank.labels.len() as i64).filter(|&i| bank.labels[i as usize] >= 0).collect();
-    let labels: Vec<i64> = labelled.iter().map(|&i| bank.labels[i as usize]).collect();
-    let images = images.index_select(0, &Tensor::from_slice(&labelled));
-    let scores = images.matmul(&bank.embeddings.to_device(images.device()).transpose(0, 1)) * scale;
-    row.insert("top1".into(), json!(accuracy(&scores, &labels, 1)));
-    row.insert("top5".into(), json!(accuracy(&scores, &labels, 5)));
-    row.insert("calibration_error".into(), json!(expected_error(&scores, &labels)));
-}
-
-fn sentences(row: &mut Map<String, Value>, images: &Tensor, texts: &Texts, bank: &Bank) {
-    let (mut with, mut sentences, mut owner) = (Vec::new(), Vec::new(), Vec::new());
-    for (image, &group) in texts.of_image.iter().enumerate() {
-        if let Group::Sentences(of_image) = &texts.groups[group as usize] {
-            owner.extend(of_image.iter().map(|_| with.len() as i64));
-            sentences.extend(of_image);
-            with.push(image as i64);
-        }
-    }
-    if with.is_empty() {
-        return;
-    }
-    let images = images.index_select(0, &Tensor::from_slice(&with));
-    let found = recall(&images, &bank.pooled(&sentences).to_device(images.device()), &owner);
-    for (i, k) in [1, 5, 10].iter().enumerate() {
-        row.insert(format!("text_at_{k}"), json!(found.image_to_text[i]));
-        row.insert(format!("image_at_{k}"), json!(found.text_to_image[i]));
-    }
-}
-
-fn probes(row: &mut Map<String, Value>, train: &Tensor, probe: &Dataset, test: &Tensor, texts: &Texts, bank: &LabelBank) -> Result<()> {
-    let class = |id: &str| {
-        texts.classes.iter().position(|&group| matches!(&texts.groups[group as usize], Group::Class { id: of, .. } if of == id))
-    };
-    let known: Vec<(i64, i64)> = (0..probe.items.len())
-        .filter_map(|i| Some((i as i64, class(probe.items[i].class.as_deref()?)? as i64)))
-        .collect();
-    if known.is_empty() {
-        bail!("--probe and --data have no class in common");
-    }
-    let (rows, train_labels): (Vec<i64>, Vec<i64>) = known.into_iter().unzip();
-    let train = train.index_select(0, &Tensor::from_slice(&rows));
-    let tested: Vec<i64> = (0..bank.labels.len() as i64).filter(|&i| bank.labels[i as usize] >= 0).collect();
-    let labels: Vec<i64> = tested.iter().map(|&i| bank.labels[i as usize]).collect();
-    let test = test.index_select(0, &Tensor::from_slice(&tested));
-    let classes = texts.classes.len() as i64;
-    let linear = linear_probe(&train, &train_labels, &test, classes, 1e-5);
-    row.insert("linear_probe".into(), json!(accuracy(&linear, &labels, 1)));
-    let nearest = nearest_neighbours(&train.to_kind(Kind::Float), &train_labels, &test, classes, 20);
-    row.insert("nearest_neighbours".into(), json!(accuracy(&nearest, &labels, 1)));
-    Ok(())
 }
 
 fn print(rows: &[Map<String, Value>], as_json: bool) -> Result<()> {

@@ -2,7 +2,10 @@
 
 mod evaluate;
 mod model_files;
+mod publish;
+mod scores;
 mod train;
+mod vocabulary;
 
 use std::process::ExitCode;
 
@@ -23,6 +26,8 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Evaluate(evaluate::Args),
+    Vocabulary(vocabulary::Args),
+    Publish(publish::Args),
 }
 
 /// Runs the command line.
@@ -33,6 +38,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Vocabulary(args) => vocabulary::run(args),
+        Command::Publish(args) => publish::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

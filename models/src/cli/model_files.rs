@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use edgelip_models::text::{MiniLm, Tokenizer};
 use tch::Device;
@@ -10,7 +10,7 @@ use tch::Device;
 /// The frozen text tower's files.
 #[derive(Debug, Args)]
 pub struct TextFiles {
-    /// Folder of all-MiniLM-L6-v2 with model.safetensors and tokenizer.json
+    /// Folder of all-MiniLM-L6-v2 with model.safetensors and tokenizer.json (an own text tower takes only the tokenizer)
     #[arg(long, value_name = "FOLDER")]
     pub minilm: Option<PathBuf>,
     /// Folder that keeps text embeddings for the next time
@@ -19,15 +19,30 @@ pub struct TextFiles {
 }
 
 impl TextFiles {
-    /// Reads both files.
-    pub fn open(&self, tokens: usize) -> Result<(MiniLm, Tokenizer)> {
-        let folder = self.minilm.as_ref().context("this model needs the frozen text tower: give its folder with --minilm")?;
-        let model = MiniLm::read(&folder.join("model.safetensors"), device())?;
-        Ok((model, Tokenizer::read(&folder.join("tokenizer.json"), tokens)?))
+    /// The frozen tower.
+    pub fn minilm(&self) -> Result<MiniLm> {
+        Ok(MiniLm::read(&self.folder()?.join("model.safetensors"), device())?)
+    }
+
+    /// The tokenizer; texts are cut to `tokens` tokens.
+    pub fn tokenizer(&self, tokens: usize) -> Result<Tokenizer> {
+        Ok(Tokenizer::read(&self.folder()?.join("tokenizer.json"), tokens)?)
+    }
+
+    fn folder(&self) -> Result<&PathBuf> {
+        self.minilm.as_ref().context("this model needs the files of the frozen text tower: give their folder with --minilm")
     }
 }
 
 /// A GPU if libtorch has one.
 pub fn device() -> Device {
     Device::cuda_if_available()
+}
+
+/// Refuses to overwrite a file or folder unless `force` is given.
+pub fn guard(path: &std::path::Path, force: bool) -> Result<()> {
+    if path.exists() && !force {
+        bail!("{} exists: give --force to overwrite it", path.display());
+    }
+    Ok(())
 }

@@ -5,22 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
-use edgelip_models::config::Config;
+use edgelip_models::config::{Config, Objective, TextTower};
 use edgelip_models::data::{Batches, Dataset, Source, Texts};
-use edgelip_models::objective::{Contrastive, TextSource};
+use edgelip_models::objective::{Contrastive, Learner, MultiLabel, TextSource};
 use edgelip_models::parameters::Parameters;
-use edgelip_models::text::Bank;
+use edgelip_models::text::{Bank, OwnTower};
 use edgelip_models::train::{Run, Stop};
+use edgelip_models::wordnet::{Vocabulary, WordNet};
 
 use super::model_files::{TextFiles, device};
 
 /// Train a model, or go on with one that was stopped
 ///
-/// The folder given with --out holds checkpoint.safetensors, metrics.jsonl and curves.svg. Run the same command again to resume.
+/// The folder given with --out holds checkpoint.safetensors, metrics.jsonl and curves.svg. Run the same command again to resume: the
+/// result has the same bits as that of a run that was never stopped (on the same machine, with as many threads).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   edgelip-train train configs/mlip.toml --data photos.parquet --data captions.parquet@2.5 --minilm minilm --out runs/mlip
-  edgelip-train train configs/clip.toml --data shard-{0..9}.tar --minilm minilm --out runs/clip --stop-after 600")]
+  edgelip-train train configs/clip.toml --data shard-0.tar --data shard-1.tar --minilm minilm --out runs/clip --stop-after 600
+  edgelip-train train configs/catlip.toml --data photos.parquet --wordnet /usr/share/wordnet --vocabulary synsets.tsv --out runs/catlip")]
 pub struct Args {
     /// What to train, a TOML file
     config: PathBuf,
@@ -32,9 +35,14 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     text: TextFiles,
+    #[command(flatten)]
+    labels: LabelFiles,
     /// Start over, though the folder has a checkpoint
     #[arg(long)]
     force: bool,
+    /// Take up a checkpoint of a run with another train.steps: the learning rate then falls towards the new end
+    #[arg(long)]
+    reschedule: bool,
     /// Stop after this many seconds; the run can be resumed
     #[arg(long, value_name = "SECONDS")]
     stop_after: Option<f64>,
@@ -43,19 +51,75 @@ pub struct Args {
     stop_steps: Option<u64>,
 }
 
+/// What catlip needs.
+#[derive(Debug, clap::Args)]
+pub struct LabelFiles {
+    /// Folder of WordNet 3.0 with index.noun, data.noun and noun.exc (catlip)
+    #[arg(long, value_name = "FOLDER")]
+    pub wordnet: Option<PathBuf>,
+    /// The synsets that are learned, as `edgelip-train vocabulary` writes them (catlip)
+    #[arg(long, value_name = "FILE")]
+    pub vocabulary: Option<PathBuf>,
+}
+
+impl LabelFiles {
+    /// Reads both.
+    pub fn open(&self) -> Result<(WordNet, Vocabulary)> {
+        let wordnet = self.wordnet.as_ref().context("catlip needs WordNet: give its folder with --wordnet")?;
+        let vocabulary = self.vocabulary.as_ref().context("catlip needs a vocabulary: make one with `edgelip-train vocabulary`")?;
+        Ok((WordNet::read(wordnet)?, Vocabulary::read(vocabulary)?))
+    }
+}
+
 pub fn run(args: Args) -> Result<()> {
-    let config = Config::read(&args.config)?;
-    let run = Run { config: &config, folder: args.out, quiet: false };
+    let mut config = Config::read(&args.config)?;
+    let stop = listen()?;
+    let (dataset, weights) = read(&args.sources)?;
+    let texts = Texts::collect(&dataset, &config.templates);
+    let parameters = Parameters::new(config.seed, device());
+    let learner: Box<dyn Learner> = match config.objective {
+        Objective::Catlip => {
+            let (net, vocabulary) = args.labels.open()?;
+            config.labels.count = vocabulary.labels.len() as i64;
+            eprintln!("{} synsets", config.labels.count);
+            Box::new(MultiLabel::new(&parameters, &config, vocabulary.targets(&dataset, &net)))
+        }
+        Objective::Clip | Objective::Mlip => {
+            Box::new(Contrastive::new(&parameters, &config, source(&args.text, &config, &parameters, &texts)?))
+        }
+    };
+    let parameters = parameters.into_inner();
+    let size: usize = parameters.iter().map(|parameter| parameter.tensor.numel()).sum();
+    let batches = Batches::new(&dataset, &texts, &config, &weights);
+    eprintln!(
+        "{} images an epoch, {} texts, {} classes; {size} parameters",
+        batches.epoch_len(),
+        texts.strings.len(),
+        texts.classes.len()
+    );
+    let run = Run { config: &config, folder: args.out, reschedule: args.reschedule, quiet: false };
     if args.force && run.checkpoint().exists() {
         std::fs::remove_file(run.checkpoint()).context("can't remove the old checkpoint")?;
     }
+    let stop = Stop { seconds: args.stop_after, steps: args.stop_steps, flag: Some(&stop) };
+    let summary = run.train(learner.as_ref(), &parameters, &batches, stop)?;
+    let state = if summary.finished { "finished" } else { "stopped, resume with the same command" };
+    println!("{state} at step {}: loss {:.4}, {:.0} s", summary.done, summary.loss, summary.seconds);
+    Ok(())
+}
+
+/// A flag that an interrupt or a polite kill sets: the run then writes a checkpoint and ends.
+fn listen() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&stop);
     ctrlc::set_handler(move || set.store(true, Ordering::Relaxed)).context("can't listen to signals")?;
+    Ok(stop)
+}
 
-    let mut dataset = Dataset::default();
-    let mut weights = Vec::new();
-    for source in &args.sources {
+/// All images, and how many of them are drawn how often.
+fn read(sources: &[Source]) -> Result<(Dataset, Vec<(usize, f64)>)> {
+    let (mut dataset, mut weights) = (Dataset::default(), Vec::new());
+    for source in sources {
         let part = Dataset::read(&source.path)?;
         eprintln!("{}: {} images, {}", source.path.display(), part.items.len(), part.skipped);
         weights.push((part.items.len(), source.weight));
@@ -64,21 +128,25 @@ pub fn run(args: Args) -> Result<()> {
     if dataset.items.is_empty() {
         bail!("no usable image in --data");
     }
-    let texts = Texts::collect(&dataset, &config.templates);
-    let batches = Batches::new(&dataset, &texts, &config, &weights);
-    eprintln!("{} images an epoch, {} texts, {} classes", batches.epoch_len(), texts.strings.len(), texts.classes.len());
+    Ok((dataset, weights))
+}
 
-    let parameters = Parameters::new(config.seed, device());
-    let (minilm, tokenizer) = args.text.open(config.text.tokens)?;
-    let bank = Bank::embed(&texts.strings, &minilm, &tokenizer, config.contrast.tokens > 0.0, args.text.cache.as_deref())?;
-    eprintln!("texts embedded");
-    let learner = Contrastive::new(&parameters, &config, TextSource::Frozen(bank));
-    let parameters = parameters.into_inner();
-    let size: usize = parameters.iter().map(|parameter| parameter.tensor.numel()).sum();
-    eprintln!("{size} parameters");
-    let stop = Stop { seconds: args.stop_after, steps: args.stop_steps, flag: Some(&stop) };
-    let summary = run.train(&learner, &parameters, &batches, stop)?;
-    let state = if summary.finished { "finished" } else { "stopped, resume with the same command" };
-    println!("{state} at step {}: loss {:.4}, {:.0} s", summary.done, summary.loss, summary.seconds);
-    Ok(())
+/// The text tower that the configuration asks for. Its parameters come before the image tower's.
+fn source(files: &TextFiles, config: &Config, parameters: &Parameters, texts: &Texts) -> Result<TextSource> {
+    Ok(match config.text.tower {
+        TextTower::Frozen => {
+            let (minilm, tokenizer) = (files.minilm()?, files.tokenizer(config.text.tokens)?);
+            let with_tokens = config.contrast.tokens > 0.0;
+            TextSource::Frozen(Bank::embed(&texts.strings, &minilm, &tokenizer, with_tokens, files.cache.as_deref())?)
+        }
+        TextTower::Trained => {
+            let tokenizer = files.tokenizer(config.text.tokens)?;
+            if tokenizer.vocabulary() as i64 > config.text.vocabulary {
+                bail!("the tokenizer has {} ids: set text.vocabulary to that", tokenizer.vocabulary());
+            }
+            let ids = texts.strings.iter().map(|text| tokenizer.ids(text)).collect();
+            let tower = OwnTower::new(parameters, &config.text, config.vision.embedding, config.train.precision);
+            TextSource::Trained { tower, ids }
+        }
+    })
 }

@@ -17,6 +17,8 @@ const BANK: u64 = 4;
 /// One forward pass's input.
 #[derive(Debug)]
 pub struct Batch {
+    /// Its number.
+    pub number: u64,
     /// Normalised images `[B, 3, S, S]` on the CPU.
     pub images: Tensor,
     /// Which images of the data set these are.
@@ -83,7 +85,7 @@ impl<'a> Batches<'a> {
         text_groups.extend(some(&self.texts.sentences, contrast.bank_sentences, &mut bank));
         let texts = text_groups.iter().map(|&group| self.texts.draw(group, &mut stream)).collect();
         let images = Tensor::from_slice(&pixels).view([items.len() as i64, 3, side as i64, side as i64]);
-        Batch { images, items, groups, texts, text_groups }
+        Batch { number, images, items, groups, texts, text_groups }
     }
 
     /// The image at a position of the endless sequence of epochs.

@@ -10,7 +10,7 @@ mod zero_shot;
 
 pub use average_precision::mean_average_precision;
 pub use calibration::expected_error;
-pub use embed::embed;
+pub use embed::{embed, embed_with};
 pub use linear_probe::linear_probe;
 pub use nearest::nearest_neighbours;
 pub use retrieval::{Recall, recall};

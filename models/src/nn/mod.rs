@@ -12,7 +12,7 @@ pub use attention::{Attended, Attention};
 pub use frequency::{Bases, FrequencyFilter};
 pub use linear::Linear;
 pub use mlp::Mlp;
-pub use norm::Norm;
+pub use norm::{EPSILON, Norm};
 
 use tch::Kind;
 

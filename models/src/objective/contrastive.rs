@@ -7,7 +7,7 @@ use crate::config::{Config, Contrast, Vision};
 use crate::data::Batch;
 use crate::loss::{TextTokens, contrast, hits, late_interaction, positives};
 use crate::parameters::{Parameters, Start};
-use crate::text::Bank;
+use crate::text::{Bank, Encoder, OwnTower, pad};
 use crate::vision::{ImageTower, Merge, Outputs, unit};
 
 /// Where text embeddings come from.
@@ -15,20 +15,29 @@ use crate::vision::{ImageTower, Merge, Outputs, unit};
 pub enum TextSource {
     /// Computed once by a frozen tower.
     Frozen(Bank),
+    /// Computed in each step by a tower that learns.
+    Trained {
+        /// The tower.
+        tower: OwnTower,
+        /// Token ids of every text.
+        ids: Vec<Vec<i64>>,
+    },
 }
 
 impl TextSource {
-    /// Unit embeddings of texts `[count, E]`.
-    fn pooled(&self, texts: &[usize]) -> Tensor {
+    /// Unit embeddings of texts `[count, E]`, and unit vectors of the tokens of the first `with_tokens`.
+    fn embed(&self, texts: &[usize], with_tokens: usize) -> (Tensor, Option<TextTokens>) {
         match self {
-            TextSource::Frozen(bank) => bank.pooled(texts),
-        }
-    }
-
-    /// Unit vectors of their tokens.
-    fn tokens(&self, texts: &[usize]) -> TextTokens {
-        match self {
-            TextSource::Frozen(bank) => bank.tokens(texts),
+            TextSource::Frozen(bank) => (bank.pooled(texts), (with_tokens > 0).then(|| bank.tokens(&texts[..with_tokens]))),
+            TextSource::Trained { tower, ids } => {
+                let ids: Vec<&[i64]> = texts.iter().map(|&text| ids[text].as_slice()).collect();
+                let (padded, mask) = pad(&ids, tower.device());
+                let (pooled, states) = tower.forward(&padded, &mask);
+                let first = |x: &Tensor| x.narrow(0, 0, with_tokens as i64);
+                let tokens = (with_tokens > 0)
+                    .then(|| TextTokens { values: unit(&first(&states)), mask: first(&mask).to_kind(Kind::Float) });
+                (pooled, tokens)
+            }
         }
     }
 }
@@ -64,7 +73,7 @@ impl Contrastive {
     pub fn outputs(config: &Config) -> Outputs {
         let Config { contrast, vision: Vision { readout, .. }, .. } = config;
         let joint = *readout == crate::config::Readout::Joint;
-        Outputs { frequency: contrast.frequency > 0.0 || joint, tokens: contrast.tokens > 0.0 }
+        Outputs { projection: true, frequency: contrast.frequency > 0.0 || joint, tokens: contrast.tokens > 0.0 }
     }
 
     fn scale(&self, which: usize) -> Option<Tensor> {
@@ -78,7 +87,7 @@ impl Learner for Contrastive {
         let device = features.spatial.device();
         let count = batch.groups.len();
         let mask = positives(&batch.groups, &batch.text_groups, self.weights.group, device);
-        let texts = self.texts.pooled(&batch.texts);
+        let (texts, text_tokens) = self.texts.embed(&batch.texts, if self.weights.tokens > 0.0 { count } else { 0 });
         let own = texts.narrow(0, 0, count as i64);
 
         let global = |z: &Tensor, which: usize| {
@@ -89,18 +98,19 @@ impl Learner for Contrastive {
         };
         let (spatial, logits) = global(&features.spatial, 0).expect("the spatial contrast always is");
         let mut parts = vec![("spatial", spatial.detach()), ("hits", tch::no_grad(|| hits(&logits, &mask)))];
+        // Not `+=`, which works in place: the parts shown share their memory with the loss.
         let mut loss = spatial;
         if let Some((frequency, _)) = features.frequency.as_ref().and_then(|z| global(z, 1)) {
             parts.push(("frequency", frequency.detach()));
-            loss += frequency * self.weights.frequency;
+            loss = loss + frequency * self.weights.frequency;
         }
-        if let (Some(tokens), Some(scale)) = (self.image.project_tokens(&features.tokens), self.scale(2)) {
-            let text = self.texts.tokens(&batch.texts[..count]);
+        let image_tokens = text_tokens.as_ref().and_then(|_| self.image.project_tokens(&features.tokens));
+        if let (Some(tokens), Some(text), Some(scale)) = (image_tokens, text_tokens, self.scale(2)) {
             let (of_images, of_texts) = late_interaction(&tokens, &features.tokens.sizes, &text, self.kind);
             let own = mask.narrow(1, 0, count as i64);
             let aligned = contrast(&(of_images * &scale), &(of_texts * &scale), &own, self.weights.smoothing);
             parts.push(("tokens", aligned.detach()));
-            loss += aligned * self.weights.tokens;
+            loss = loss + aligned * self.weights.tokens;
         }
         parts.push(("scale", self.scale(0).expect("the spatial scale always is").detach()));
         Outcome { loss, parts }

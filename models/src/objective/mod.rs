@@ -1,8 +1,10 @@
 //! What a batch costs, for each way of learning.
 
 mod contrastive;
+mod multilabel;
 
 pub use contrastive::{Contrastive, TextSource};
+pub use multilabel::{Classifier, MultiLabel};
 
 use tch::Tensor;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use super::{MiniLm, Tokenizer};
+use super::{Encoder, Tokenizer, pad};
 use crate::error::Error;
 use crate::loss::TextTokens;
 use crate::tensor_file;
@@ -35,7 +35,7 @@ impl Bank {
     ///
     /// # Errors
     /// [`Error::Io`] if the cache can't be written.
-    pub fn embed(texts: &[String], model: &MiniLm, tokenizer: &Tokenizer, with_tokens: bool, cache: Option<&Path>) -> Result<Bank, Error> {
+    pub fn embed(texts: &[String], model: &dyn Encoder, tokenizer: &Tokenizer, with_tokens: bool, cache: Option<&Path>) -> Result<Bank, Error> {
         let file = cache.map(|folder| folder.join(format!("texts-{}.safetensors", key(texts, model, tokenizer, with_tokens))));
         if let Some(file) = &file
             && file.exists()
@@ -56,7 +56,7 @@ impl Bank {
         Ok(bank)
     }
 
-    fn compute(texts: &[String], model: &MiniLm, tokenizer: &Tokenizer, with_tokens: bool) -> Bank {
+    fn compute(texts: &[String], model: &dyn Encoder, tokenizer: &Tokenizer, with_tokens: bool) -> Bank {
         let ids: Vec<Vec<i64>> = texts.iter().map(|text| tokenizer.ids(text)).collect();
         let mut starts = vec![0i64];
         for ids in &ids {
@@ -69,11 +69,9 @@ impl Bank {
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&i| ids[i].len());
         for part in order.chunks(BATCH) {
-            let longest = part.iter().map(|&i| ids[i].len()).max().unwrap_or(1);
-            let padded: Vec<i64> = part.iter().flat_map(|&i| ids[i].iter().copied().chain(vec![0; longest - ids[i].len()])).collect();
-            let mask: Vec<i64> = part.iter().flat_map(|&i| (0..longest).map(move |m| (i, m))).map(|(i, m)| i64::from(m < ids[i].len())).collect();
-            let matrix = |values: &[i64]| Tensor::from_slice(values).view([part.len() as i64, -1]).to_device(model.device());
-            let (embeddings, states) = model.forward(&matrix(&padded), &matrix(&mask));
+            let of_part: Vec<&[i64]> = part.iter().map(|&i| ids[i].as_slice()).collect();
+            let (padded, mask) = pad(&of_part, model.device());
+            let (embeddings, states) = tch::no_grad(|| model.forward(&padded, &mask));
             for (row, &i) in part.iter().enumerate() {
                 pooled.get(i as i64).copy_(&embeddings.get(row as i64));
                 if with_tokens {
@@ -122,10 +120,11 @@ fn indices(texts: &[usize]) -> Tensor {
 }
 
 /// Names the cache by everything that its content depends on.
-fn key(texts: &[String], model: &MiniLm, tokenizer: &Tokenizer, with_tokens: bool) -> String {
+fn key(texts: &[String], model: &dyn Encoder, tokenizer: &Tokenizer, with_tokens: bool) -> String {
     let mut hash = Sha256::new();
-    let probe = model.forward(&Tensor::from_slice(&[101i64, 7, 102]).view([1, 3]).to_device(model.device()), &Tensor::ones([1, 3], (Kind::Int64, model.device())));
-    let probe: Vec<f32> = Vec::try_from(probe.0.view([-1]).to_device(Device::Cpu)).unwrap_or_default();
+    let (ids, mask) = pad(&[&[101, 7, 102]], model.device());
+    let (probe, _) = tch::no_grad(|| model.forward(&ids, &mask));
+    let probe: Vec<f32> = Vec::try_from(probe.view([-1]).to_device(Device::Cpu)).unwrap_or_default();
     // Rounded: the last bits depend on the processor.
     hash.update(probe.iter().flat_map(|x| ((x * 1e4) as i32).to_le_bytes()).collect::<Vec<_>>());
     hash.update([u8::from(with_tokens), tokenizer.most() as u8]);

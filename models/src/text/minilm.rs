@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
+use super::Encoder;
 use crate::error::Error;
 use crate::vision::unit;
 
@@ -42,13 +43,26 @@ impl MiniLm {
         }
     }
 
-    /// Width of the embeddings.
-    pub fn width(&self) -> i64 {
+    fn linear(&self, x: &Tensor, name: &str) -> Tensor {
+        x.linear(&self.weights[&format!("{name}.weight")], self.weights.get(&format!("{name}.bias")))
+    }
+
+    fn norm(&self, x: &Tensor, name: &str) -> Tensor {
+        let weight = &self.weights[&format!("{name}.weight")];
+        x.layer_norm(weight.size(), Some(weight), self.weights.get(&format!("{name}.bias")), EPSILON, false)
+    }
+}
+
+impl Encoder for MiniLm {
+    fn width(&self) -> i64 {
         self.weights["embeddings.word_embeddings.weight"].size()[1]
     }
 
-    /// Unit embeddings `[B, E]` and token states `[B, M, E]` of padded ids `[B, M]` with a mask of ones and zeros.
-    pub fn forward(&self, ids: &Tensor, mask: &Tensor) -> (Tensor, Tensor) {
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn forward(&self, ids: &Tensor, mask: &Tensor) -> (Tensor, Tensor) {
         tch::no_grad(|| {
             let (batch, length) = ids.size2().expect("ids are [B, M]");
             let weight = |name: &str| &self.weights[name];
@@ -73,19 +87,5 @@ impl MiniLm {
                 / mask.sum_dim_intlist([1].as_slice(), false, Kind::Float);
             (unit(&mean), x)
         })
-    }
-
-    /// The device the weights are on.
-    pub fn device(&self) -> Device {
-        self.device
-    }
-
-    fn linear(&self, x: &Tensor, name: &str) -> Tensor {
-        x.linear(&self.weights[&format!("{name}.weight")], self.weights.get(&format!("{name}.bias")))
-    }
-
-    fn norm(&self, x: &Tensor, name: &str) -> Tensor {
-        let weight = &self.weights[&format!("{name}.weight")];
-        x.layer_norm(weight.size(), Some(weight), self.weights.get(&format!("{name}.bias")), EPSILON, false)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tch::{Device, Tensor};
+
 use crate::error::Error;
 
 /// A tokenizer read from `tokenizer.json`.
@@ -41,4 +43,16 @@ impl Tokenizer {
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
+}
+
+/// Ids padded with zeros to the longest text, and the mask that tells them apart, both `[B, M]`.
+pub fn pad(ids: &[&[i64]], device: Device) -> (Tensor, Tensor) {
+    let longest = ids.iter().map(|ids| ids.len()).max().unwrap_or(0);
+    let (mut padded, mut mask) = (Vec::new(), Vec::new());
+    for ids in ids {
+        padded.extend(ids.iter().copied().chain(std::iter::repeat_n(0, longest - ids.len())));
+        mask.extend((0..longest).map(|m| i64::from(m < ids.len())));
+    }
+    let matrix = |values: &[i64]| Tensor::from_slice(values).view([ids.len() as i64, longest as i64]).to_device(device);
+    (matrix(&padded), matrix(&mask))
 }

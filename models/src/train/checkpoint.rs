@@ -49,7 +49,8 @@ impl Checkpoint {
         toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))
     }
 
-    /// Restores everything; the number of steps that were taken and the seconds they took.
+    /// Restores everything; the number of steps that were taken and the seconds they took. With `reschedule` the configuration may differ
+    /// in the number of steps: the cosine then goes on from where it stands towards another end.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Malformed`], or [`Error::Config`] if the run had another configuration.
@@ -59,9 +60,13 @@ impl Checkpoint {
         parameters: &[Parameter],
         optimizer: &mut AdamW,
         average: &mut Average,
+        reschedule: bool,
     ) -> Result<(u64, f64), Error> {
         let mut contents = tensor_file::read(path)?;
-        let old: Config = toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))?;
+        let mut old: Config = toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))?;
+        if reschedule {
+            old.train.steps = config.train.steps;
+        }
         if old != *config {
             return Err(Error::Config(format!(
                 "{} comes from a run with another configuration: resume with that one, or choose another --out",

@@ -27,6 +27,8 @@ pub struct Run<'a> {
     pub config: &'a Config,
     /// Where checkpoints and metrics go.
     pub folder: PathBuf,
+    /// Whether a checkpoint of a run of another length is taken up.
+    pub reschedule: bool,
     /// Whether to print no progress.
     pub quiet: bool,
 }
@@ -72,7 +74,7 @@ impl Run<'_> {
         let schedules = self.schedules()?;
         let (mut optimizer, mut average) = (AdamW::new(parameters), Average::new(parameters));
         let (mut done, before) = if self.checkpoint().exists() {
-            Checkpoint::resume(&self.checkpoint(), self.config, parameters, &mut optimizer, &mut average)?
+            Checkpoint::resume(&self.checkpoint(), self.config, parameters, &mut optimizer, &mut average, self.reschedule)?
         } else {
             (0, 0.0)
         };

@@ -1,7 +1,7 @@
 //! Pictures that are quick to tell apart: a coloured bar on a grey ground, upright or lying, with its name.
 
 use edgelip_models::config::{
-    Augment, Config, Contrast, Merging, Objective, Precision, Readout, Rule, Spread, Text, Train, Vision,
+    Augment, Config, Contrast, Labels, Merging, Objective, Precision, Readout, Rule, Spread, Text, Train, Vision,
 };
 use edgelip_models::data::{Dataset, Item, Photo, Texts};
 use edgelip_models::random::Stream;
@@ -89,6 +89,7 @@ pub fn config(objective: Objective, steps: u64) -> Config {
             bank_sentences: 0,
             smoothing: 0.0,
         },
+        labels: Labels { count: 0, prior: 0.1 },
         train: Train {
             steps,
             batch: 16,

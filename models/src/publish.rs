@@ -1,0 +1,123 @@
+//! A trained model for others: averaged weights as half floats under the names of Hugging Face's CLIP, with its configuration.
+
+use std::path::Path;
+
+use serde_json::json;
+use tch::{Kind, Tensor};
+
+use crate::config::{Config, Objective};
+use crate::error::Error;
+use crate::tensor_file::{self, Contents, replace};
+
+/// Queries, keys and values, in the order of `qkv_proj`.
+const PARTS: [&str; 3] = ["q_proj", "k_proj", "v_proj"];
+const PATCH: &str = "vision_model.embeddings.patch_embedding.weight";
+/// Tensors that only training needs.
+const TRAINING_ONLY: [&str; 3] = ["logit_scale", "frequency_logit_scale", "token_logit_scale"];
+
+/// Writes `model.safetensors`, `config.json`, `preprocessor_config.json` and `training.toml`; the bytes of the first.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Malformed`] if the checkpoint is not a run's.
+pub fn publish(checkpoint: &Path, folder: &Path) -> Result<u64, Error> {
+    let mut contents = tensor_file::read(checkpoint)?;
+    let text = contents.word("config")?.to_owned();
+    let config: Config = toml::from_str(&text).map_err(|error| Error::malformed(checkpoint, error))?;
+    let mut names: Vec<String> = contents.names().filter_map(|name| name.strip_prefix("average.").map(str::to_owned)).collect();
+    names.sort();
+    let scale = contents.take("average.logit_scale").ok().map(|scale| scale.double_value(&[]));
+
+    let mut tensors: Vec<(String, Tensor)> = Vec::new();
+    for name in names.iter().filter(|name| !TRAINING_ONLY.contains(&name.as_str())) {
+        let tensor = contents.take(&format!("average.{name}"))?.to_kind(Kind::Half);
+        match name.split_once("qkv_proj") {
+            Some((block, kind)) => {
+                let split = tensor.chunk(3, 0).into_iter().zip(PARTS);
+                tensors.extend(split.map(|(part, name)| (format!("{block}{name}{kind}"), part)));
+            }
+            None if name == PATCH => tensors.push((name.clone(), tensor.view([-1, 3, config.vision.patch, config.vision.patch]))),
+            None => tensors.push((name.clone(), tensor)),
+        }
+    }
+    let path = folder.join("model.safetensors");
+    let views: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let mut words = vec![("format", "pt".to_owned()), ("config", text.clone())];
+    words.extend(scale.map(|scale| ("logit_scale", scale.to_string())));
+    tensor_file::write(&path, &views, &words)?;
+
+    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    replace(&folder.join("config.json"), pretty(&description(&config, scale)).as_bytes())?;
+    replace(&folder.join("preprocessor_config.json"), pretty(&preprocessing(&config)).as_bytes())?;
+    replace(&folder.join("training.toml"), text.as_bytes())?;
+    Ok(std::fs::metadata(&path).map_err(Error::io(&path))?.len())
+}
+
+/// Takes a published model's tensor by the name it has in training: the inverse of [`publish`]'s renaming.
+///
+/// # Errors
+/// [`Error::Malformed`] if it is missing.
+pub fn take(contents: &mut Contents, name: &str) -> Result<Tensor, Error> {
+    match name.split_once("qkv_proj") {
+        Some((block, kind)) => {
+            let parts: Result<Vec<Tensor>, Error> =
+                PARTS.iter().map(|part| contents.take(&format!("{block}{part}{kind}"))).collect();
+            Ok(Tensor::cat(&parts?, 0))
+        }
+        None if name == PATCH => {
+            let kernel = contents.take(name)?;
+            Ok(kernel.view([kernel.size()[0], -1]))
+        }
+        None => contents.take(name),
+    }
+}
+
+fn description(config: &Config, scale: Option<f64>) -> serde_json::Value {
+    let vision = &config.vision;
+    let mut description = json!({
+        "model_type": match config.objective {
+            Objective::Clip => "clip",
+            Objective::Mlip => "mlip",
+            Objective::Catlip => "catlip",
+        },
+        "projection_dim": vision.embedding,
+        "logit_scale_init_value": scale,
+        "vision_config": {
+            "image_size": vision.image,
+            "patch_size": vision.patch,
+            "num_channels": 3,
+            "hidden_size": vision.width,
+            "intermediate_size": vision.mlp,
+            "num_attention_heads": vision.heads,
+            "num_hidden_layers": vision.spatial_blocks,
+            "hidden_act": "gelu",
+            "layer_norm_eps": crate::nn::EPSILON,
+            "projection_dim": vision.embedding,
+        },
+    });
+    if vision.frequency_blocks > 0 {
+        description["vision_config"]["num_frequency_layers"] = json!(vision.frequency_blocks);
+        description["vision_config"]["readout"] = json!(vision.readout);
+    }
+    if let Some(merging) = &config.merging {
+        description["vision_config"]["merging"] = json!(merging);
+    }
+    description
+}
+
+fn preprocessing(config: &Config) -> serde_json::Value {
+    let side = config.vision.image;
+    json!({
+        "image_processor_type": "CLIPImageProcessor",
+        "do_resize": true,
+        "size": { "shortest_edge": side },
+        "resample": 2,
+        "do_center_crop": true,
+        "crop_size": { "height": side, "width": side },
+        "do_rescale": true,
+        "rescale_factor": 1.0 / 255.0,
+        "do_normalize": true,
+        "image_mean": config.vision.mean,
+        "image_std": config.vision.std,
+        "do_convert_rgb": true,
+    })
+}
