@@ -25,7 +25,8 @@ impl Value {
 
 /// A graph under construction.
 ///
-/// Nodes are named `tower/block/step`; a node's value has its name, unless [`Graph::rename`] gives it one that others know.
+/// Nodes are named `tower/block/step`; a node's value has its name, unless [`Graph::rename`] gives it one that others
+/// know.
 pub(super) struct Graph<'a> {
     tower: &'static str,
     scope: String,

@@ -16,7 +16,8 @@ pub(super) struct Folded {
     pub bias: Vec<f32>,
 }
 
-/// A linear layer as the checkpoint has it, and what to fold into it. Names are canonical ones without `.weight` and `.bias`.
+/// A linear layer as the checkpoint has it, and what to fold into it. Names are canonical ones without `.weight` and
+/// `.bias`.
 pub(super) struct Affine {
     /// The layer.
     pub layer: String,
@@ -71,7 +72,8 @@ pub(super) struct PatchFold<'a> {
 }
 
 impl PatchFold<'_> {
-    /// The weight `[width, 3 · patch²]` that takes `u8 / 256`, inputs ordered (row, column, channel). Its bias is [`PatchFold::bias`].
+    /// The weight `[width, 3 · patch²]` that takes `u8 / 256`, inputs ordered (row, column, channel). Its bias is
+    /// [`PatchFold::bias`].
     pub fn weight(&self) -> Result<Vec<f32>, Error> {
         let tensor = self.source.tensor("vision.patch.weight")?;
         let (area, values) = (self.patch * self.patch, 3 * self.patch * self.patch);
@@ -88,8 +90,8 @@ impl PatchFold<'_> {
         Ok(weight)
     }
 
-    /// The bias `[width]`: the layer's own, less what the mean pixel gives. The weights enter as they are stored, so that their rounding
-    /// does nothing to a mean pixel.
+    /// The bias `[width]`: the layer's own, less what the mean pixel gives. The weights enter as they are stored, so
+    /// that their rounding does nothing to a mean pixel.
     fn bias(&self) -> Result<Vec<f64>, Error> {
         let mut bias = match self.source.has("vision.patch.bias") {
             true => floats(self.source, "vision.patch.bias", self.width)?,
@@ -114,7 +116,8 @@ impl PatchFold<'_> {
         [scale, self.means().map(|mean| mean as f32)]
     }
 
-    /// Position embedding plus bias, `[order.len(), padded(width)]`; row `t` belongs to the patch with raster index `order[t]`.
+    /// Position embedding plus bias, `[order.len(), padded(width)]`; row `t` belongs to the patch with raster index
+    /// `order[t]`.
     pub fn position(&self, order: &[usize]) -> Result<Vec<f32>, Error> {
         let bias = self.bias()?;
         let position = self.source.tensor("vision.position")?.data;

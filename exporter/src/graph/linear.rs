@@ -195,6 +195,8 @@ impl<'a> Graph<'a> {
         let integer = layer.integer.as_ref().map(|i| (part("scale_part", &i.scale), part("zero_part", &i.zero)));
         let y = match (input, integer) {
             (Input::Quantised(x), Some((scale, zero))) => {
+                // The offset of 128 is subtracted here and not given as a zero point: onnxruntime would take that for a
+                // product with one scale for all rows and fuse it, dropping all scales but the first.
                 let sums = self.node("MatMulInteger", &format!("{step}/sums"), &[&x.rows, &matrix]);
                 let centred = self.node("Sub", &format!("{step}/centred"), &[&sums, &zero]);
                 let floats = self.cast(&format!("{step}/floats"), &centred, ElementType::F32);
@@ -218,7 +220,8 @@ fn dims_inputs(precision: Precision, inputs: usize) -> i64 {
     padded as i64
 }
 
-/// A layer's initializers as they are written. The weight comes first and leaves the vectors behind, so that it is read only once.
+/// A layer's initializers as they are written. The weight comes first and leaves the vectors behind, so that it is read
+/// only once.
 struct Layer<'a> {
     spec: LinearSpec<'a>,
     vectors: OnceCell<Vectors>,

@@ -1,5 +1,5 @@
-//! Token merging in plain operators; docs/token-merging.md has the rule. There is no scatter and no loop: sources are added to their
-//! targets by a product with a one-hot matrix, and what stays is gathered in the order of sort keys.
+//! Token merging in plain operators; docs/token-merging.md has the rule. There is no scatter and no loop: sources are
+//! added to their targets by a product with a one-hot matrix, and what stays is gathered in the order of sort keys.
 
 use edgelip::onnx::{Attribute, ElementType};
 
@@ -63,7 +63,8 @@ impl Graph<'_> {
         [self.rows("merge/kept", &all, &stay), self.rows("merge/kept_sizes", &all_sizes, &stay)]
     }
 
-    /// `−(1 − sim) · p_i p_j / (p_i + p_j)` of each source but the class token with each target, `[N, sources, targets]`.
+    /// `−(1 − sim) · p_i p_j / (p_i + p_j)` of each source but the class token with each target, `[N, sources,
+    /// targets]`.
     fn ward_scores(&mut self, tokens: &Tokens<'_>, token_units: &Value) -> Value {
         let [key_units, _] = self.normalize("merge/keys", tokens.keys);
         let by_key = self.cosines("merge/keys", &key_units, tokens.count);

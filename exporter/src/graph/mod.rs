@@ -1,8 +1,8 @@
-//! A checkpoint as an ONNX model: what can be computed beforehand is folded, weights are packed into panels, and merging is part of the
-//! graph. docs/file-format.md says what the files hold, docs/token-merging.md how tokens merge.
+//! A checkpoint as an ONNX model: what can be computed beforehand is folded, weights are packed into panels, and
+//! merging is part of the graph. docs/file-format.md says what the files hold, docs/token-merging.md how tokens merge.
 //!
-//! Nothing is read from the checkpoint until the model is written: each initializer carries a closure that reads, folds, packs and
-//! forgets its tensor, so that an export needs the memory of one layer.
+//! Nothing is read from the checkpoint until the model is written: each initializer carries a closure that reads,
+//! folds, packs and forgets its tensor, so that an export needs the memory of one layer.
 
 mod attention;
 mod builder;

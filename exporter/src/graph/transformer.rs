@@ -33,7 +33,8 @@ pub(super) enum Queries<'v> {
 }
 
 impl<'a> Transformer<'a> {
-    /// Enters block `index` and adds its attention to `x [N, tokens, width]`: the rows asked for, and the keys of all tokens.
+    /// Enters block `index` and adds its attention to `x [N, tokens, width]`: the rows asked for, and the keys of all
+    /// tokens.
     pub fn attend(
         &self,
         graph: &mut Graph<'a>,

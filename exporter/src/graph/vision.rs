@@ -83,7 +83,8 @@ fn plan(model: &ModelConfig, config: &VisionConfig, options: &VisionOptions) -> 
     Ok(Plan::new(&shape, merge, &options.schedule)?)
 }
 
-/// Raster indices of the patches in the order tokens are in: for `ward`, rows run alternately left to right and right to left.
+/// Raster indices of the patches in the order tokens are in: for `ward`, rows run alternately left to right and right
+/// to left.
 pub(super) fn patch_order(merge: Merge, [rows, columns]: [usize; 2]) -> Vec<usize> {
     let column = |row: usize, i: usize| if merge == Merge::Ward && row % 2 == 1 { columns - 1 - i } else { i };
     (0..rows).flat_map(|row| (0..columns).map(move |i| row * columns + column(row, i))).collect()

@@ -7,8 +7,8 @@ use super::Error;
 use super::model::{Dim, ElementType, Initializer, OPSET, OnnxModel, Payload, ValueInfo, field};
 
 impl<'a> OnnxModel<'a> {
-    /// Reads a file that edgelip wrote, or that another tool wrote without leaving edgelip's subset of ONNX. What annotates a graph
-    /// without changing it (doc strings, inferred shapes) is dropped.
+    /// Reads a file that edgelip wrote, or that another tool wrote without leaving edgelip's subset of ONNX. What
+    /// annotates a graph without changing it (doc strings, inferred shapes) is dropped.
     ///
     /// # Errors
     /// [`Error::Read`] if the file is not well-formed, [`Error::Unsupported`] if something that matters would be lost.

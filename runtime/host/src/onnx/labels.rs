@@ -11,13 +11,15 @@ const BIAS: &str = "labels.bias";
 const NAMES: &str = "edgelip.labels";
 const TEMPLATE: &str = "edgelip.template";
 
-/// Gives an image tower labels, or other ones: `logits_per_image = logit_scale · image_embeds · rowsᵀ + logit_bias`.
+/// Gives an image tower labels, or other ones:
+/// `logits_per_image = logit_scale · image_embeds · rowsᵀ + logit_bias`.
 ///
 /// `rows` is `[names.len(), embedding]`, each row l2-normalised; `templates` are the prompts the rows were made with.
 ///
 /// # Errors
-/// [`Error::Labels`] if there are no names, a name or template holds a line break (the file keeps one a line) or is empty, `rows` has
-/// another length or values that are not finite, or the model does not give embeddings of this length. The model is unchanged then.
+/// [`Error::Labels`] if there are no names, a name or template holds a line break (the file keeps one a line) or is
+/// empty, `rows` has another length or values that are not finite, or the model does not give embeddings of this
+/// length. The model is unchanged then.
 pub fn attach_labels(
     model: &mut OnnxModel<'_>,
     names: &[String],

@@ -4,8 +4,8 @@ use super::Error;
 use super::model::{Initializer, field};
 use super::wire::{Message, varint_len};
 
-/// Every payload of at least as many bytes starts at a multiple of this, counted from the start of the file: a cache line. Shorter ones
-/// start at a multiple of their element's size.
+/// Every payload of at least as many bytes starts at a multiple of this, counted from the start of the file: a cache
+/// line. Shorter ones start at a multiple of their element's size.
 pub const ALIGNMENT: u64 = 64;
 
 /// Protobuf refuses messages of 2 GiB.
@@ -32,13 +32,15 @@ pub(super) struct Slot {
 }
 
 impl Layout {
-    /// Lays out a file whose fields before the graph take `head_len` bytes, and the graph's fields before the initializers `graph_head_len`.
+    /// Lays out a file whose fields before the graph take `head_len` bytes, and the graph's fields before the
+    /// initializers `graph_head_len`.
     pub fn new(initializers: &[Initializer<'_>], head_len: u64, graph_head_len: u64) -> Result<Self, Error> {
         let payloads = initializers.iter().fold(0u64, |sum, initializer| sum.saturating_add(initializer.byte_len()));
         if payloads >= LIMIT {
             return Err(Error::TooLarge(payloads));
         }
-        // The graph's length prefix moves all payloads and so changes their padding, on which the graph's length depends: try its lengths.
+        // The graph's length prefix moves all payloads and so changes their padding, on which the graph's length
+        // depends: try its lengths.
         let mut too_large = 0;
         for prefix_len in 1..=5 {
             let graph_start = head_len + 1 + prefix_len;

@@ -1,7 +1,8 @@
 //! Writes ONNX files, and re-writes edgelip's own with other labels.
 //!
-//! A file lies as docs/file-format.md says: fields in a fixed order and every large `raw_data` at a multiple of [`ALIGNMENT`] bytes, so that
-//! a runtime can use the weights where they are. Payloads may be streamed: a file larger than memory can be written.
+//! A file lies as docs/file-format.md says: fields in a fixed order and every large `raw_data` at a multiple of
+//! [`ALIGNMENT`] bytes, so that a runtime can use the weights where they are. Payloads may be streamed: a file larger
+//! than memory can be written.
 
 mod edit;
 mod labels;

@@ -99,7 +99,8 @@ pub enum Payload<'a> {
     Borrowed(&'a [u8]),
     /// Held here.
     Owned(Vec<u8>),
-    /// Made while the file is written. It is called once for each [`OnnxModel::write`] and must write as many bytes as shape and type say.
+    /// Made while the file is written. It is called once for each [`OnnxModel::write`] and must write as many bytes as
+    /// shape and type say.
     Stream(Stream<'a>),
 }
 
@@ -159,7 +160,8 @@ impl OnnxModel<'_> {
     /// Writes the file, one payload after the other.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::PayloadLength`], [`Error::Payload`] or [`Error::Io`]. What was written until then is no model.
+    /// [`Error::TooLarge`], [`Error::PayloadLength`], [`Error::Payload`] or [`Error::Io`]. What was written until then
+    /// is no model.
     pub fn write(&self, out: &mut impl Write) -> Result<(), Error> {
         let (head, graph_head) = (self.head(), self.graph_head());
         let layout = Layout::new(&self.initializers, head.len() as u64, graph_head.len() as u64)?;
