@@ -4,6 +4,7 @@ mod evaluate;
 mod model_files;
 mod publish;
 mod scores;
+mod synsets;
 mod train;
 mod vocabulary;
 
@@ -27,6 +28,7 @@ enum Command {
     Train(train::Args),
     Evaluate(evaluate::Args),
     Vocabulary(vocabulary::Args),
+    Synsets(synsets::Args),
     Publish(publish::Args),
 }
 
@@ -39,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Vocabulary(args) => vocabulary::run(args),
+        Command::Synsets(args) => synsets::run(args),
         Command::Publish(args) => publish::run(args),
     };
     match result {
