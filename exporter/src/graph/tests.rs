@@ -113,7 +113,7 @@ impl Random {
     /// `[H, W, 3]` bytes and what the graph takes, normalised.
     fn image(&mut self) -> (Vec<u8>, Array3<f32>) {
         let ([height, width], preprocess) =
-            (self.model.vision.as_ref().unwrap().image_size, self.model.preprocess.clone().unwrap());
+            (self.model.vision.as_ref().unwrap().image_size, self.model.preprocess.unwrap());
         let bytes: Vec<u8> = (0..height * width * 3).map(|_| (255.0 * self.next()) as u8).collect();
         let pixels = Array3::from_shape_fn((3, height, width), |(c, y, x)| {
             let value = (f64::from(bytes[(y * width + x) * 3 + c]) * preprocess.rescale) as f32;

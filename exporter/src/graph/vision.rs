@@ -95,7 +95,7 @@ fn embed_patches<'a>(graph: &mut Graph<'a>, transformer: &Transformer<'a>, plan:
     let shape = plan.shape();
     let (width, patch, source) = (shape.width, shape.patch, transformer.source);
     let precision = transformer.precision.kept();
-    let preprocess = source.model().preprocess()?.clone();
+    let preprocess = *source.model().preprocess()?;
     let fold = Rc::new(PatchFold { source, preprocess, patch, width, precision });
     let [rows, columns] = shape.grid();
     let order = patch_order(plan.merge(), [rows, columns]);
