@@ -27,6 +27,7 @@ impl Output {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        fs::metadata(folder).map_err(Error::io(folder))?;
         let file = tempfile::Builder::new().prefix(".edgelip-").tempfile_in(folder).map_err(Error::io(&path))?;
         Ok(Output { path, writer: BufWriter::with_capacity(1 << 16, file) })
     }

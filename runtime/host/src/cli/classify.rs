@@ -7,12 +7,12 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use edgelip::engine::Engine;
 use edgelip::label_set::LabelSet;
-use edgelip::{Classifier, LabelSource, Scored};
+use edgelip::{Classifier, LabelSource, Mapping, Scored};
 use serde::Serialize;
 
-use super::options::{EngineArgs, ForeignArgs, TemplateArgs, make_bank, options, with_file};
+use super::options::{EngineArgs, ForeignArgs, TemplateArgs, at, make_bank, options};
 use super::picture::{self, PictureArgs};
-use super::{Outcome, bars, complain, milliseconds_since, print_json};
+use super::{Outcome, bars, complain, describe, milliseconds_since, print_json};
 
 /// Say what is on images
 #[derive(clap::Args)]
@@ -84,25 +84,24 @@ struct Stages {
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
     let options = options(&args.engine, &args.foreign)?;
     let labels = label_source(args)?;
-    with_file(&args.model, |mapping| {
-        mapping.prefetch();
-        let mut classifier = Classifier::open(mapping, &args.model, &options, labels)?;
-        let (mut reports, mut outcome) = (Vec::new(), Outcome::Done);
-        for image in &args.images {
-            match classify(&mut classifier, image, args) {
-                Ok(report) if args.json => reports.push(report),
-                Ok(report) => print(&report, out)?,
-                Err(error) => {
-                    complain(format!("{error:#}"));
-                    outcome = Outcome::Incomplete;
-                }
+    let mapping = Mapping::open(&args.model)?;
+    mapping.prefetch();
+    let mut classifier = at(&args.model, Classifier::open(&mapping, &args.model, &options, labels))?;
+    let (mut reports, mut outcome) = (Vec::new(), Outcome::Done);
+    for image in &args.images {
+        match classify(&mut classifier, image, args) {
+            Ok(report) if args.json => reports.push(report),
+            Ok(report) => print(&report, out)?,
+            Err(error) => {
+                complain(describe(&error));
+                outcome = Outcome::Incomplete;
             }
         }
-        if args.json {
-            print_json(out, &reports)?;
-        }
-        Ok(outcome)
-    })
+    }
+    if args.json {
+        print_json(out, &reports)?;
+    }
+    Ok(outcome)
 }
 
 fn label_source(args: &Args) -> Result<LabelSource> {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use edgelip::output::Output;
 use edgelip::text_batch::Worker;
-use edgelip::{ImageTower, TextTower, npy};
+use edgelip::{ImageTower, Mapping, TextTower, npy};
 
 use super::Outcome;
-use super::options::{EngineArgs, ForeignArgs, options, with_file};
+use super::options::{EngineArgs, ForeignArgs, at, options, with_file};
 use super::picture::{self, PictureArgs};
 use super::progress::Progress;
 use super::tokenize::read_texts;
@@ -99,19 +99,20 @@ fn texts(args: &Args, file: &Path) -> Result<Rows> {
 
 fn images(args: &Args) -> Result<Rows> {
     let options = options(&args.engine, &args.foreign)?;
-    with_file(&args.model, |mapping| {
-        let mut tower = ImageTower::open(mapping, &args.model, &options)?;
-        let progress = Progress::new("images", args.images.len());
-        let mut values = Vec::new();
-        for (index, path) in args.images.iter().enumerate() {
-            let image = args.picture.read(path)?;
-            tower.load(image.view()).map_err(|error| picture::failed(path, error))?;
-            drop(image);
-            let output = tower.run()?;
-            let Some(row) = output.embedding else { bail!("the graph gives logits, no embedding") };
-            values.extend_from_slice(row);
-            progress.at(index + 1);
-        }
-        Ok(Rows { count: args.images.len(), values })
-    })
+    let mapping = Mapping::open(&args.model)?;
+    let mut tower = at(&args.model, ImageTower::open(&mapping, &args.model, &options))?;
+    let progress = Progress::new("images", args.images.len());
+    let mut values = Vec::new();
+    for (index, path) in args.images.iter().enumerate() {
+        let image = args.picture.read(path)?;
+        tower.load(image.view()).map_err(|error| picture::failed(path, error))?;
+        drop(image);
+        let output = tower.run().map_err(|error| picture::failed(path, error))?;
+        let Some(row) = output.embedding else {
+            bail!("{}: the graph gives logits, no embedding", args.model.display());
+        };
+        values.extend_from_slice(row);
+        progress.at(index + 1);
+    }
+    Ok(Rows { count: args.images.len(), values })
 }

@@ -11,7 +11,7 @@ use edgelip::{Mapping, engine::native};
 use edgelip_runtime::{Text, Vision};
 
 use super::Outcome;
-use super::options::{EngineArgs, TemplateArgs, make_bank, with_file};
+use super::options::{EngineArgs, TemplateArgs, at, make_bank, with_file};
 
 /// Give a model labels, or replace them
 #[derive(clap::Args)]
@@ -59,27 +59,26 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
     };
     let templates = args.templates.read()?;
     Output::check(&args.output, args.force)?;
-    with_file(&args.model, |mapping| {
-        let vision = Vision::open(mapping, native::kernels())?;
-        let width = with_file(&args.text, |text| Ok(Text::open(text, native::kernels())?.embedding()))?;
-        let embedding = vision.shape().embedding;
-        if width != embedding {
-            bail!(
-                "its embeddings have {embedding} values, those of {} have {width}: they do not belong together",
-                args.text.display()
-            );
-        }
-        let bank = make_bank(&args.text, &set, &templates, &args.engine)?;
-        let mut model = OnnxModel::read(mapping)?;
-        let (scale, bias) = (vision.logit_scale(), vision.logit_bias());
-        attach_labels(&mut model, bank.names(), bank.rows(), embedding, scale, bias, bank.templates())?;
-        let mut output = Output::create(&args.output, args.force)?;
-        model.write(&mut output).with_context(|| format!("writing {}", args.output.display()))?;
-        let written = Mapping::open(output.draft()?)?;
-        Vision::open(&written, native::kernels()).context("the file just written can't be opened again")?;
-        output.commit()?;
-        Ok(())
-    })?;
+    let mapping = Mapping::open(&args.model)?;
+    let vision = at(&args.model, Vision::open(&mapping, native::kernels()))?;
+    let width = with_file(&args.text, |text| Ok(Text::open(text, native::kernels())?.embedding()))?;
+    let embedding = vision.shape().embedding;
+    if width != embedding {
+        bail!(
+            "the embeddings of {} have {embedding} values, those of {} have {width}: they do not belong together",
+            args.model.display(),
+            args.text.display()
+        );
+    }
+    let bank = make_bank(&args.text, &set, &templates, &args.engine)?;
+    let mut model = at(&args.model, OnnxModel::read(&mapping))?;
+    let (scale, bias) = (vision.logit_scale(), vision.logit_bias());
+    attach_labels(&mut model, bank.names(), bank.rows(), embedding, scale, bias, bank.templates())?;
+    let mut output = Output::create(&args.output, args.force)?;
+    at(&args.output, model.write(&mut output))?;
+    let written = Mapping::open(output.draft()?)?;
+    Vision::open(&written, native::kernels()).context("the file just written can't be opened again")?;
+    output.commit()?;
     let (count, path) = (set.labels().len(), args.output.display());
     writeln!(out, "{path}: {count} label{}", if count == 1 { "" } else { "s" })?;
     writeln!(out, "next: edgelip classify IMAGE --model {path}")?;

@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         // Whoever read our output has seen enough.
         Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            complain(format!("{error:#}"));
+            complain(describe(&error));
             ExitCode::from(2)
         }
         Err(cause) => {
@@ -96,6 +96,19 @@ fn run(cli: Cli) -> Result<Outcome> {
     };
     out.flush()?;
     outcome
+}
+
+/// An error and its causes in one line; a cause that the error has already told is left out.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Prints an error line.
@@ -149,6 +162,12 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = edgelip::Error::io("a")(io::Error::other("broken"));
+        assert_eq!(describe(&anyhow::Error::from(error).context("model")), "model: a: broken");
     }
 
     #[test]

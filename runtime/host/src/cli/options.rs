@@ -123,7 +123,15 @@ impl TemplateArgs {
 /// Maps a file and adds its name to what goes wrong in using it.
 pub fn with_file<T>(path: &Path, work: impl FnOnce(&Mapping) -> Result<T>) -> Result<T> {
     let mapping = Mapping::open(path)?;
-    work(&mapping).with_context(|| path.display().to_string())
+    at(path, work(&mapping))
+}
+
+/// Adds a file's name to what went wrong in using it.
+pub fn at<T, E>(path: &Path, result: Result<T, E>) -> Result<T>
+where
+    Result<T, E>: Context<T, E>,
+{
+    result.with_context(|| path.display().to_string())
 }
 
 /// Makes a label bank with the text tower in a file.
