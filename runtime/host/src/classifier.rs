@@ -6,7 +6,7 @@ use edgelip_runtime::image::Rgb;
 use edgelip_runtime::{Labels, Score, classify};
 
 use crate::Error;
-use crate::engine::{Output, native};
+use crate::engine::{Output, check_finite, native};
 use crate::image_tower::{ImageTower, Options};
 use crate::label_bank::LabelBank;
 
@@ -119,6 +119,7 @@ impl<'a> Classifier<'a> {
             Bank::Made(made) => product(output, &made.labels()?, *scale, *bias, logits)?,
             Bank::Graph(names) => from_graph(output, names, logits, scores)?,
         }
+        check_finite(logits)?;
         scores.copy_from_slice(logits);
         match score {
             Score::Softmax => classify::softmax(scores),

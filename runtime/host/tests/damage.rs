@@ -7,8 +7,8 @@ use std::path::Path;
 
 use craft::Models;
 use edgelip::decode;
-use edgelip::onnx::{OnnxModel, attach_labels};
-use edgelip::{Classifier, LabelSource, Mapping, Options, TextTower};
+use edgelip::onnx::{OnnxModel, Payload, attach_labels};
+use edgelip::{Classifier, ImageTower, LabelSource, Mapping, Options, TextTower};
 
 /// Opens and uses a file as both towers; whether it worked does not matter.
 fn try_all(path: &Path) -> Result<(), String> {
@@ -75,12 +75,18 @@ fn flipped_bytes_never_panic() {
     }
 }
 
+/// Sets all values of a tensor.
+fn set(model: &mut OnnxModel<'_>, name: &str, value: f32) {
+    let tensor = model.initializers.iter_mut().find(|tensor| tensor.name == name).unwrap();
+    tensor.payload = Payload::Owned(value.to_le_bytes().repeat(tensor.byte_len() as usize / 4));
+}
+
 #[test]
 fn swapped_shapes_and_lost_tensors_are_named() {
     let models = Models::new();
     let path = models.path("wrong.onnx");
     type Damage = fn(&mut OnnxModel<'_>);
-    let damages: [(Damage, &str); 4] = [
+    let damages: [(Damage, &str); 6] = [
         (|model| model.initializers.retain(|tensor| tensor.name != "vision.blocks.1.fc1.bias"), "fc1.bias"),
         (
             |model| model.initializers.iter_mut().find(|t| t.name == "vision.position").unwrap().dims.swap(0, 1),
@@ -88,6 +94,8 @@ fn swapped_shapes_and_lost_tensors_are_named() {
         ),
         (|model| model.metadata.retain(|entry| entry.0 != "edgelip.heads"), "edgelip.heads"),
         (|model| model.set_metadata("edgelip.schedule", "9,0"), "schedule"),
+        (|model| set(model, "vision.class", f32::NAN), "not finite"),
+        (|model| set(model, "vision.projection.weight", f32::INFINITY), "not finite"),
     ];
     for (damage, named) in damages {
         let mut model = craft::vision();
@@ -96,7 +104,9 @@ fn swapped_shapes_and_lost_tensors_are_named() {
         let message = try_all(&path).unwrap_err();
         let mapping = Mapping::open(&path).unwrap();
         let options = Options { threads: 1, ..Options::default() };
-        let vision = Classifier::open(&mapping, &path, &options, LabelSource::Model).err().unwrap().to_string();
+        let mut tower = ImageTower::open(&mapping, &path, &options);
+        let vision =
+            tower.as_mut().map_or_else(|error| error.to_string(), |tower| tower.run().unwrap_err().to_string());
         assert!(vision.contains(named), "{vision} / {message}");
     }
 }

@@ -49,6 +49,14 @@ pub trait TextEngine {
     fn scratch_bytes(&self) -> Option<usize>;
 }
 
+/// Refuses a result that damaged weights, which have no other way to show, made infinite or no number.
+pub(crate) fn check_finite(values: &[f32]) -> Result<(), Error> {
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(()),
+        false => Err(Error::Unusable("the model's result is not finite: its weights are damaged".into())),
+    }
+}
+
 /// `len` zeros, or an error where they do not fit into memory.
 pub(crate) fn buffer(len: usize) -> Result<Vec<f32>, Error> {
     let mut buffer = Vec::new();

@@ -3,7 +3,7 @@
 use edgelip_kernels::{Kernels, Pool};
 use edgelip_runtime::{Parallel, Text, Vision};
 
-use super::{ImageEngine, Output, TextEngine, buffer, grow};
+use super::{ImageEngine, Output, TextEngine, buffer, check_finite, grow};
 use crate::Error;
 
 /// An image tower that is executed in place.
@@ -30,6 +30,7 @@ impl<'a> NativeImage<'a> {
 impl ImageEngine for NativeImage<'_> {
     fn run(&mut self, pixels: &[u8]) -> Result<Output<'_>, Error> {
         self.vision.embed(pixels, &mut self.scratch, &self.pool, &mut self.embedding)?;
+        check_finite(&self.embedding)?;
         Ok(Output { embedding: Some(&self.embedding), logits: None })
     }
 
@@ -61,6 +62,7 @@ impl TextEngine for NativeText<'_> {
     fn run(&mut self, ids: &[u32]) -> Result<&[f32], Error> {
         grow(&mut self.scratch, self.text.scratch_len(ids.len(), self.pool.workers())?)?;
         self.text.embed(ids, &mut self.scratch, &self.pool, &mut self.embedding)?;
+        check_finite(&self.embedding)?;
         Ok(&self.embedding)
     }
 

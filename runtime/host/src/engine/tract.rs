@@ -8,7 +8,7 @@ use tract_onnx::pb::{self, tensor_proto::DataType, tensor_shape_proto::dimension
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::internal::{TractErrorContext, bail};
 
-use super::{ImageEngine, Output, TextEngine};
+use super::{ImageEngine, Output, TextEngine, check_finite};
 use crate::{Error, guard};
 
 /// More axes than any tensor has.
@@ -310,11 +310,13 @@ fn values(slot: &Option<Slot>) -> Option<&[f32]> {
 }
 
 fn floats(outputs: &[TValue], index: usize) -> Result<Vec<f32>, Error> {
-    guarded(|| {
+    let values: Vec<f32> = guarded(|| {
         let output = outputs.get(index).context("an output is missing")?;
         let output = output.cast_to::<f32>()?;
         Ok(output.to_plain_array_view::<f32>()?.iter().copied().collect())
-    })
+    })?;
+    check_finite(&values)?;
+    Ok(values)
 }
 
 fn normalise(embedding: &mut [f32]) {
