@@ -9,8 +9,15 @@ use std::process::{Command, Output};
 use craft::Models;
 use serde_json::Value;
 
+/// The words that start the binary: behind an emulator, `EDGELIP_RUNNER` says how, as cargo's own runner cannot.
+fn program() -> Vec<String> {
+    let runner = std::env::var("EDGELIP_RUNNER").unwrap_or_default();
+    runner.split_whitespace().chain([env!("CARGO_BIN_EXE_edgelip")]).map(String::from).collect()
+}
+
 fn edgelip(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_edgelip")).args(arguments).output().unwrap()
+    let program = program();
+    Command::new(&program[0]).args(&program[1..]).args(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -225,7 +232,7 @@ fn a_closed_pipe_is_quiet() {
     fs::write(&texts, "a cat\n".repeat(100_000)).unwrap();
     let pipe = format!(
         "{} tokenize --text {} --file {} | head -n 1",
-        env!("CARGO_BIN_EXE_edgelip"),
+        program().join(" "),
         tower.display(),
         texts.display()
     );
