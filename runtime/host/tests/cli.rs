@@ -230,12 +230,8 @@ fn a_closed_pipe_is_quiet() {
     let tower = models.path("text.onnx");
     let texts = models.path("texts.txt");
     fs::write(&texts, "a cat\n".repeat(100_000)).unwrap();
-    let pipe = format!(
-        "{} tokenize --text {} --file {} | head -n 1",
-        program().join(" "),
-        tower.display(),
-        texts.display()
-    );
+    let pipe =
+        format!("{} tokenize --text {} --file {} | head -n 1", program().join(" "), tower.display(), texts.display());
     let output = Command::new("sh").args(["-c", &pipe]).output().unwrap();
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("6 0 3 7\n", ""));
 }
