@@ -5,9 +5,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use edgelip_runtime::onnx::{self, wire};
+use edgelip_runtime::onnx::{self, DataType, wire};
 use tract_onnx::pb;
-use tract_onnx::prelude::Framework;
+use tract_onnx::prelude::{Datum, Framework, Tensor, f16};
 
 use crate::Error;
 
@@ -130,6 +130,28 @@ impl Cut {
             raw_data,
             ..Default::default()
         })
+    }
+
+    /// An initializer of floats, read from the file into its only copy.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Verify`] for another element type, or if the file is shorter than the shape says.
+    pub fn tensor(&self, name: &str) -> Result<Tensor, Error> {
+        let place = &self.initializers[name];
+        let refused = |why: &str| Error::Verify(format!("{}: the table `{name}` {why}", self.path.display()));
+        let element = match place.data_type {
+            number if number == DataType::F32 as i32 => f32::datum_type(),
+            number if number == DataType::F16 as i32 => f16::datum_type(),
+            _ => return Err(refused("is not one of floats")),
+        };
+        let shape: Vec<usize> = place.dims.iter().map(|&dim| dim as usize).collect();
+        let mut tensor = Tensor::zero_dt(element, &shape).map_err(|error| refused(&format!("{error:#}")))?;
+        let bytes = tensor.as_bytes_mut();
+        if bytes.len() != place.length {
+            return Err(refused("has fewer or more bytes than its shape says"));
+        }
+        self.file.read_exact_at(bytes, place.offset).map_err(Error::io(&self.path))?;
+        Ok(tensor)
     }
 }
 

@@ -51,10 +51,17 @@ fn run_piece(cut: &Cut, piece: &Piece, values: &Values) -> TractResult<Vec<Tenso
             .collect(),
         ..Default::default()
     };
-    for name in &piece.initializers {
-        graph.initializer.push(cut.initializer(name)?);
-    }
     let mut inputs = tvec!();
+    for name in &piece.initializers {
+        if is_table(piece, name) {
+            // As an initializer tract would hold it twice, and a token table can be half of a checkpoint.
+            let table = cut.tensor(name)?;
+            graph.input.push(input(name, &table)?);
+            inputs.push(table.into_tvalue());
+        } else {
+            graph.initializer.push(cut.initializer(name)?);
+        }
+    }
     for name in &piece.takes {
         let value = values.get(name).with_context(|| format!("nothing gives `{name}`"))?;
         if value.datum_type() == i64::datum_type() && value.len() < SHAPE_VALUES && !cut.inputs.contains(name) {
@@ -77,6 +84,12 @@ fn run_piece(cut: &Cut, piece: &Piece, values: &Values) -> TractResult<Vec<Tenso
     }
     let plan = parsed.model.into_optimized()?.into_runnable()?;
     Ok(plan.run(inputs)?.into_iter().map(|value| value.into_tensor()).collect())
+}
+
+/// Whether the piece only picks rows of an initializer.
+fn is_table(piece: &Piece, name: &str) -> bool {
+    let mut users = piece.nodes.iter().filter(|node| node.input.iter().any(|input| input == name));
+    users.all(|node| node.op_type == "Gather" && node.input[0] == name)
 }
 
 fn constant(name: &str, value: &Tensor) -> TractResult<pb::TensorProto> {
