@@ -7,6 +7,7 @@ use std::path::Path;
 
 use edgelip::Mapping;
 use edgelip_kernels::Kernels;
+use edgelip_runtime::onnx;
 use edgelip_runtime::plan::Merge;
 use edgelip_runtime::{Text, Vision};
 use half::bf16;
@@ -75,6 +76,29 @@ fn labels_are_what_transformers_makes_of_them() {
         }
     }
     assert_eq!(files(folder.path()), ["labels.json", "model.onnx", "text.onnx"]);
+}
+
+#[test]
+fn the_shipped_files_are_what_the_exporter_makes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::copy(shared("labels.txt"), folder.path().join("labels.txt")).expect("copied");
+    let line = "-o tiny-clip.onnx --text tiny-clip-text.onnx --compression 0.4 --labels labels.txt --no-verify";
+    printed(&export(folder.path(), &shared("tiny-clip"), line), 0);
+    for name in ["tiny-clip.onnx", "tiny-clip-text.onnx"] {
+        let [made, shipped] = [folder.path().join(name), shared(name)].map(|path| fs::read(path).expect("read"));
+        let [made, shipped] = [&made, &shipped].map(|bytes| onnx::File::parse(bytes).expect("an ONNX file"));
+        let metadata = |file: &onnx::File<'_>| {
+            let entries = file.metadata_entries().map(|(key, value)| (key.to_owned(), value.to_owned()));
+            entries.filter(|(key, _)| key != "edgelip.licence").collect::<Vec<_>>()
+        };
+        assert_eq!(metadata(&made), metadata(&shipped), "{name}: run fixtures/export.sh");
+        assert_eq!(made.initializers().count(), shipped.initializers().count());
+        for (made, shipped) in made.initializers().zip(shipped.initializers()) {
+            // The label bank is computed, and its last bits depend on the CPU.
+            let same = made.name == "labels.weight" || made.raw == shipped.raw;
+            assert!(same && made.name == shipped.name && made.dims() == shipped.dims(), "{name}: {}", made.name);
+        }
+    }
 }
 
 #[test]
