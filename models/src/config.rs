@@ -311,8 +311,12 @@ impl Config {
             return wrong("the frequency contrast and the joint readout need vision.frequency_blocks");
         }
         let Text { tower, width, heads, blocks, vocabulary, tokens } = self.text;
-        if tower == TextTower::Trained && (width < 1 || heads < 1 || width % heads != 0 || blocks < 1 || vocabulary < 1 || tokens < 1) {
-            return wrong("a trained text tower needs text.width, a multiple of text.heads, text.blocks, text.vocabulary and text.tokens");
+        if tower == TextTower::Trained
+            && (width < 1 || heads < 1 || width % heads != 0 || blocks < 1 || vocabulary < 1 || tokens < 1)
+        {
+            return wrong(
+                "a trained text tower needs text.width, a multiple of text.heads, text.blocks, text.vocabulary and text.tokens",
+            );
         }
         if self.objective != Objective::Catlip && contrast.scale <= 0.0 {
             return wrong("contrast.scale must be positive");
@@ -323,7 +327,8 @@ impl Config {
         if self.templates.is_empty() || self.templates.iter().any(|template| !template.contains("{}")) {
             return wrong("each of templates needs a {} where the name goes, and there must be one");
         }
-        if self.merging.as_ref().is_some_and(|m| m.rates.is_empty() || m.rates.iter().any(|r| !(0.0..1.0).contains(r))) {
+        if self.merging.as_ref().is_some_and(|m| m.rates.is_empty() || m.rates.iter().any(|r| !(0.0..1.0).contains(r)))
+        {
             return wrong("merging.rates must be numbers from 0 to below 1");
         }
         if self.objective == Objective::Catlip && !(self.labels.prior > 0.0 && self.labels.prior < 1.0) {

@@ -29,7 +29,9 @@ pub enum Error {
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
     /// The loss left the numbers.
-    #[error("step {step}: the loss is {loss}; lower train.learning_rate or train.clip and resume from the last checkpoint")]
+    #[error(
+        "step {step}: the loss is {loss}; lower train.learning_rate or train.clip and resume from the last checkpoint"
+    )]
     Diverged {
         /// The step.
         step: u64,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tch::{Device, Kind};
 
-use crate::config::{Config, Objective, TextTower};
+use crate::config::{Config, Objective, Precision, TextTower};
 use crate::error::Error;
 use crate::objective::{Classifier, Contrastive};
 use crate::parameters::Parameters;
@@ -29,13 +29,15 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Reads a checkpoint (its averaged weights) or a published model.
+    /// Reads a checkpoint (its averaged weights) or a published model, to compute in the precision it was trained in or another.
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::Malformed`] if a tensor or the configuration is missing.
-    pub fn open(path: &Path, device: Device) -> Result<Trained, Error> {
+    pub fn open(path: &Path, device: Device, precision: Option<Precision>) -> Result<Trained, Error> {
         let mut contents = tensor_file::read(path)?;
-        let config: Config = toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))?;
+        let mut config: Config =
+            toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))?;
+        config.train.precision = precision.unwrap_or(config.train.precision);
         let outputs = match config.objective {
             Objective::Catlip => Outputs::default(),
             Objective::Clip | Objective::Mlip => Contrastive::outputs(&config),
@@ -44,7 +46,8 @@ impl Trained {
         let image = ImageTower::new(&parameters, &config.vision, outputs, config.train.precision);
         let classifier = (config.objective == Objective::Catlip).then(|| Classifier::new(&parameters, &config));
         let own = config.objective != Objective::Catlip && config.text.tower == TextTower::Trained;
-        let text = own.then(|| OwnTower::new(&parameters, &config.text, config.vision.embedding, config.train.precision));
+        let text =
+            own.then(|| OwnTower::new(&parameters, &config.text, config.vision.embedding, config.train.precision));
         let published = contents.word("step").is_err();
         tch::no_grad(|| {
             for parameter in parameters.into_inner() {

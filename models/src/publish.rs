@@ -23,7 +23,8 @@ pub fn publish(checkpoint: &Path, folder: &Path) -> Result<u64, Error> {
     let mut contents = tensor_file::read(checkpoint)?;
     let text = contents.word("config")?.to_owned();
     let config: Config = toml::from_str(&text).map_err(|error| Error::malformed(checkpoint, error))?;
-    let mut names: Vec<String> = contents.names().filter_map(|name| name.strip_prefix("average.").map(str::to_owned)).collect();
+    let mut names: Vec<String> =
+        contents.names().filter_map(|name| name.strip_prefix("average.").map(str::to_owned)).collect();
     names.sort();
     let scale = contents.take("average.logit_scale").ok().map(|scale| scale.double_value(&[]));
 
@@ -35,7 +36,9 @@ pub fn publish(checkpoint: &Path, folder: &Path) -> Result<u64, Error> {
                 let split = tensor.chunk(3, 0).into_iter().zip(PARTS);
                 tensors.extend(split.map(|(part, name)| (format!("{block}{name}{kind}"), part)));
             }
-            None if name == PATCH => tensors.push((name.clone(), tensor.view([-1, 3, config.vision.patch, config.vision.patch]))),
+            None if name == PATCH => {
+                tensors.push((name.clone(), tensor.view([-1, 3, config.vision.patch, config.vision.patch])))
+            }
             None => tensors.push((name.clone(), tensor)),
         }
     }

@@ -36,7 +36,10 @@ impl Contents {
     /// # Errors
     /// [`Error::Malformed`] if the file has none of that name.
     pub fn word(&self, name: &str) -> Result<&str, Error> {
-        self.metadata.get(name).map(String::as_str).ok_or_else(|| Error::malformed(&self.path, format!("no metadata `{name}`")))
+        self.metadata
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| Error::malformed(&self.path, format!("no metadata `{name}`")))
     }
 }
 
@@ -121,7 +124,9 @@ mod tests {
         write(&path, &[("float", &float), ("half", &half)], &[("step", "7".into())]).unwrap();
         let mut read = read(&path).unwrap();
         assert_eq!(read.word("step").unwrap(), "7");
-        let bits = |tensor: Tensor| Vec::<f32>::try_from(tensor.view([-1])).unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let bits = |tensor: Tensor| {
+            Vec::<f32>::try_from(tensor.view([-1])).unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        };
         assert_eq!(bits(read.take("float").unwrap()), bits(float));
         assert_eq!(read.take("half").unwrap().to_kind(Kind::Float).double_value(&[0]), 1.5);
         assert!(read.take("half").unwrap_err().to_string().contains("no tensor `half`"));

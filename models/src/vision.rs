@@ -105,7 +105,9 @@ impl ImageTower {
         // Residual branches start small, so that the sum's spread does not grow with depth (GPT-2's rule).
         let out = 0.02 / (2.0 * (shape.frequency_blocks + shape.spatial_blocks) as f32).sqrt();
         let name = |part: &str| format!("vision_model.{part}");
-        let project = |name: &str| Linear::without_bias(parameters, name, [width, embedding], (width as f32).powf(-0.5), precision);
+        let project = |name: &str| {
+            Linear::without_bias(parameters, name, [width, embedding], (width as f32).powf(-0.5), precision)
+        };
         let patch = 3 * shape.patch * shape.patch;
         let frequency = (shape.frequency_blocks > 0).then(|| FrequencyStage {
             bases: Bases::new([grid, grid], parameters.device()),
@@ -189,7 +191,8 @@ impl ImageTower {
         let high = merging.filter(|merge| merge.guide > 0.0).map(|_| tch::no_grad(|| energy(&x, self.shape.grid())));
         let ward = merging.is_some_and(|merge| merge.rule == Rule::Ward);
         let in_order = |x: &Tensor| if ward { x.index_select(1, &self.snake) } else { x.shallow_clone() };
-        let no_energy = |x: &Tensor| Tensor::cat(&[Tensor::zeros([batch, 1], (Kind::Float, x.device())), in_order(x)], 1);
+        let no_energy =
+            |x: &Tensor| Tensor::cat(&[Tensor::zeros([batch, 1], (Kind::Float, x.device())), in_order(x)], 1);
         let mut tokens = Tokens {
             sizes: Tensor::ones([batch, patches + 1], (Kind::Float, x.device())),
             values: Tensor::cat(&[class, in_order(&x)], 1),
@@ -215,7 +218,10 @@ impl ImageTower {
         let normed = self.post_norm.forward(&tokens.values);
         let (count, class) = (normed.size()[1], normed.select(1, 0));
         Features {
-            spatial: self.projection.as_ref().map_or(class.shallow_clone(), |projection| projection.forward(&class).to_kind(Kind::Float)),
+            spatial: self
+                .projection
+                .as_ref()
+                .map_or(class.shallow_clone(), |projection| projection.forward(&class).to_kind(Kind::Float)),
             frequency: z_f,
             tokens: Tokens {
                 values: normed.narrow(1, 1, count - 1),

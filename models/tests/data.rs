@@ -39,7 +39,8 @@ fn parquet_file(path: &Path, images: &[Vec<u8>], captions: &[&[&str]], classes: 
             }
             1 => {
                 let values: Vec<_> = captions.iter().flat_map(|row| row.iter().map(|text| bytes(text))).collect();
-                let definition: Vec<i16> = captions.iter().flat_map(|row| if row.is_empty() { vec![0] } else { vec![1; row.len()] }).collect();
+                let definition: Vec<i16> =
+                    captions.iter().flat_map(|row| if row.is_empty() { vec![0] } else { vec![1; row.len()] }).collect();
                 let repetition: Vec<i16> =
                     captions.iter().flat_map(|row| (0..row.len().max(1)).map(|i| i16::from(i > 0))).collect();
                 typed.write_batch(&values, Some(&definition), Some(&repetition)).unwrap();
@@ -71,7 +72,10 @@ fn parquet_rows_are_read_and_damaged_ones_counted() {
     assert_eq!(dataset.items[0].captions, ["a red thing", "red"]);
     assert_eq!((dataset.items[0].photo.width, dataset.items[0].photo.height), (5, 4));
     assert_eq!(dataset.items[0].photo.pixels[..3], [200, 0, 0]);
-    assert_eq!((dataset.items[1].class.as_deref(), dataset.items[1].captions.as_slice()), (Some("n1"), ["blue".to_owned()].as_slice()));
+    assert_eq!(
+        (dataset.items[1].class.as_deref(), dataset.items[1].captions.as_slice()),
+        (Some("n1"), ["blue".to_owned()].as_slice())
+    );
 }
 
 #[test]
@@ -107,13 +111,16 @@ fn tar_shards_join_members_of_one_stem_and_survive_a_cut() {
 #[test]
 fn folders_name_their_classes() {
     let folder = tempfile::tempdir().unwrap();
-    for (class, file, bytes) in [("tabby_cat", "1.png", png([1, 2, 3])), ("dog", "x.png", png([3, 2, 1])), ("dog", "bad.jpg", vec![0; 9])] {
+    for (class, file, bytes) in
+        [("tabby_cat", "1.png", png([1, 2, 3])), ("dog", "x.png", png([3, 2, 1])), ("dog", "bad.jpg", vec![0; 9])]
+    {
         fs::create_dir_all(folder.path().join(class)).unwrap();
         fs::write(folder.path().join(class).join(file), bytes).unwrap();
     }
     fs::write(folder.path().join("dog/notes.md"), "no image").unwrap();
     let dataset = Dataset::read(folder.path()).unwrap();
-    let found: Vec<_> = dataset.items.iter().map(|item| (item.class.as_deref().unwrap(), item.captions[0].as_str())).collect();
+    let found: Vec<_> =
+        dataset.items.iter().map(|item| (item.class.as_deref().unwrap(), item.captions[0].as_str())).collect();
     assert_eq!(found, [("dog", "dog"), ("tabby_cat", "tabby cat")]);
     assert_eq!(dataset.skipped.images, 1);
 }

@@ -33,7 +33,7 @@ fn top1(config: &Config, folder: &Path) -> f64 {
     let test = dataset(40, 2);
     let texts = Texts::collect(&test, &config.templates);
     let labels = LabelBank::new(&test, &texts, &bank(&texts, config.vision.embedding), 1).unwrap();
-    let model = Trained::open(&folder.join("checkpoint.safetensors"), Device::Cpu).unwrap();
+    let model = Trained::open(&folder.join("checkpoint.safetensors"), Device::Cpu, None).unwrap();
     let images = embed(&model.image, &test, None, Device::Cpu);
     accuracy(&images.matmul(&labels.embeddings.transpose(0, 1)), &labels.labels, 1)
 }
@@ -78,7 +78,8 @@ fn an_own_text_tower_and_accumulated_batches_learn_too() {
     let run = Run { config: &config, folder: folder.path().into(), reschedule: false, quiet: true };
     run.train(&learner, &parameters.into_inner(), &batches, Stop::default()).unwrap();
     let rows = Metrics::read(&folder.path().join("metrics.jsonl")).unwrap();
-    let hits = |rows: &[edgelip_models::train::Row]| rows.iter().map(|row| row.parts["hits"]).sum::<f64>() / rows.len() as f64;
+    let hits =
+        |rows: &[edgelip_models::train::Row]| rows.iter().map(|row| row.parts["hits"]).sum::<f64>() / rows.len() as f64;
     assert!(hits(&rows[..20]) < 0.6 && hits(&rows[130..]) > 0.9, "{} {}", hits(&rows[..20]), hits(&rows[130..]));
 }
 
@@ -99,7 +100,7 @@ fn labels_are_learned_with_and_without_mixup() {
         let run = Run { config: &config, folder: folder.path().into(), reschedule: false, quiet: true };
         run.train(&learner, &parameters.into_inner(), &batches, Stop::default()).unwrap();
 
-        let model = Trained::open(&run.checkpoint(), Device::Cpu).unwrap();
+        let model = Trained::open(&run.checkpoint(), Device::Cpu, None).unwrap();
         let test = dataset(40, 2);
         let features = embed_with(&model.image, &test, None, Device::Cpu, &|features| features.spatial);
         let logits = tch::no_grad(|| model.classifier.unwrap().forward(&features));
@@ -119,7 +120,7 @@ fn a_published_model_is_the_average_in_half_precision() {
     let published = folder.path().join("published");
     publish(&folder.path().join("checkpoint.safetensors"), &published).unwrap();
     let [run, out] = [folder.path().join("checkpoint.safetensors"), published.join("model.safetensors")]
-        .map(|path| Trained::open(&path, Device::Cpu).unwrap());
+        .map(|path| Trained::open(&path, Device::Cpu, None).unwrap());
     let data = dataset(8, 5);
     let cosines = (embed(&run.image, &data, None, Device::Cpu) * embed(&out.image, &data, None, Device::Cpu))
         .sum_dim_intlist([1].as_slice(), false, Kind::Float);
@@ -127,7 +128,9 @@ fn a_published_model_is_the_average_in_half_precision() {
     assert!((run.scale - out.scale).abs() < 1e-6);
     let names = tensor_file::read(&published.join("model.safetensors")).unwrap();
     let names: Vec<&str> = names.names().collect();
-    assert!(names.contains(&"vision_model.encoder.layers.2.self_attn.q_proj.weight") && !names.contains(&"logit_scale"));
+    assert!(
+        names.contains(&"vision_model.encoder.layers.2.self_attn.q_proj.weight") && !names.contains(&"logit_scale")
+    );
 }
 
 #[test]
@@ -169,7 +172,9 @@ fn a_kill_between_checkpoints_takes_the_lost_steps_again() {
     fs::write(&checkpoint, &saved).unwrap();
     fs::write(killed.path().join("checkpoint.safetensors.partial"), &saved[..100]).unwrap();
     train(&config, killed.path(), Stop::default());
-    let losses = |folder: &Path| Metrics::read(&folder.join("metrics.jsonl")).unwrap().iter().map(|row| row.loss).collect::<Vec<_>>();
+    let losses = |folder: &Path| {
+        Metrics::read(&folder.join("metrics.jsonl")).unwrap().iter().map(|row| row.loss).collect::<Vec<_>>()
+    };
     assert_eq!(losses(whole.path()), losses(killed.path()));
 }
 

@@ -55,7 +55,11 @@ fn plurals_exceptions_and_heads() {
 fn a_vocabulary_is_counted_pruned_and_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let net = net(folder.path());
-    let items = vec![item(&["a dog", "dogs and a man"], None), item(&["boxes"], Some("n02084071")), item(&["a man"], Some("c1"))];
+    let items = vec![
+        item(&["a dog", "dogs and a man"], None),
+        item(&["boxes"], Some("n02084071")),
+        item(&["a man"], Some("c1")),
+    ];
     let dataset = Dataset { items, ..Dataset::default() };
     let vocabulary = Vocabulary::build(&dataset, &net, 1, 10);
     let rows: Vec<_> = vocabulary.labels.iter().map(|label| (label.offset, label.count, label.name.as_str())).collect();

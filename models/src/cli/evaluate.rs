@@ -4,16 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use comfy_table::Table;
-use edgelip_models::config::{Config, Rule, Spread};
 use edgelip_models::data::{Dataset, Source, Texts};
 use edgelip_models::evaluate::{LabelBank, embed, embed_with};
-use edgelip_models::merging::plan;
 use edgelip_models::model::Trained;
 use edgelip_models::text::{Bank, Encoder};
 use edgelip_models::vision::Merge;
 use serde_json::{Map, Value, json};
 use tch::Device;
 
+use super::merge_args::MergeArgs;
 use super::model_files::{TextFiles, device};
 use super::scores;
 use super::train::LabelFiles;
@@ -41,12 +40,8 @@ pub struct Args {
     /// Compression rates
     #[arg(long, value_delimiter = ',', default_value = "0")]
     rates: Vec<f64>,
-    /// Merging rule, instead of the one the model was trained with
-    #[arg(long, value_parser = ["ward", "tome"])]
-    rule: Option<String>,
-    /// Strength of the guide, instead of the one the model was trained with
-    #[arg(long)]
-    guide: Option<f64>,
+    #[command(flatten)]
+    merging: MergeArgs,
     /// Names of a class that are used as prompts
     #[arg(long, default_value_t = 1)]
     names: usize,
@@ -56,7 +51,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let model = Trained::open(&args.model, device())?;
+    let model = Trained::open(&args.model, device(), None)?;
     let read = |sources: &[Source]| -> Result<Dataset> {
         let mut all = Dataset::default();
         for source in sources {
@@ -111,7 +106,7 @@ fn each_rate(
     mut score: impl FnMut(&mut Map<String, Value>, Option<&Merge>) -> Result<()>,
 ) -> Result<Vec<Map<String, Value>>> {
     let one = |&rate: &f64| {
-        let (merge, saving) = merging(args, &model.config, rate)?;
+        let (merge, saving) = args.merging.at(&model.config, rate)?;
         let mut row = Map::new();
         row.insert("rate".into(), json!(rate));
         row.insert("saved".into(), json!(saving));
@@ -120,22 +115,6 @@ fn each_rate(
         Ok(row)
     };
     args.rates.iter().map(one).collect()
-}
-
-/// How tokens merge at a rate, and what that saves.
-fn merging(args: &Args, config: &Config, rate: f64) -> Result<(Option<Merge>, f64)> {
-    let trained = config.merging.as_ref();
-    let rule = match args.rule.as_deref() {
-        Some("tome") => Rule::Tome,
-        Some(_) => Rule::Ward,
-        None => trained.map_or(Rule::Ward, |merging| merging.rule),
-    };
-    let spread = trained.map_or(Spread::Auto, |merging| merging.spread);
-    let schedule = plan(&config.vision, rule, spread, rate)?;
-    let guide = args.guide.unwrap_or(trained.map_or(0.0, |merging| merging.guide));
-    let semantic = trained.map_or(0.5, |merging| merging.semantic);
-    let merge = (rate > 0.0).then_some(Merge { rule, counts: schedule.merged, guide, semantic });
-    Ok((merge, schedule.saving))
 }
 
 fn print(rows: &[Map<String, Value>], as_json: bool) -> Result<()> {

@@ -1,6 +1,8 @@
 //! Commands. Results go to stdout, logs to stderr; the exit status is 0, 1 for a failure, 2 for wrong arguments.
 
+mod embed;
 mod evaluate;
+mod merge_args;
 mod model_files;
 mod publish;
 mod scores;
@@ -27,6 +29,7 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Evaluate(evaluate::Args),
+    Embed(embed::Args),
     Vocabulary(vocabulary::Args),
     Synsets(synsets::Args),
     Publish(publish::Args),
@@ -40,6 +43,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Embed(args) => embed::run(args),
         Command::Vocabulary(args) => vocabulary::run(args),
         Command::Synsets(args) => synsets::run(args),
         Command::Publish(args) => publish::run(args),

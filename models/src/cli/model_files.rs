@@ -30,7 +30,9 @@ impl TextFiles {
     }
 
     fn folder(&self) -> Result<&PathBuf> {
-        self.minilm.as_ref().context("this model needs the files of the frozen text tower: give their folder with --minilm")
+        self.minilm
+            .as_ref()
+            .context("this model needs the files of the frozen text tower: give their folder with --minilm")
     }
 }
 

@@ -43,9 +43,19 @@ pub fn sentences(row: &mut Map<String, Value>, images: &Tensor, texts: &Texts, b
 }
 
 /// Linear probe and nearest neighbours, learned from other images of the same classes.
-pub fn probes(row: &mut Map<String, Value>, train: &Tensor, probe: &Dataset, test: &Tensor, texts: &Texts, bank: &LabelBank) -> Result<()> {
+pub fn probes(
+    row: &mut Map<String, Value>,
+    train: &Tensor,
+    probe: &Dataset,
+    test: &Tensor,
+    texts: &Texts,
+    bank: &LabelBank,
+) -> Result<()> {
     let class = |id: &str| {
-        texts.classes.iter().position(|&group| matches!(&texts.groups[group as usize], Group::Class { id: of, .. } if of == id))
+        texts
+            .classes
+            .iter()
+            .position(|&group| matches!(&texts.groups[group as usize], Group::Class { id: of, .. } if of == id))
     };
     let known: Vec<(i64, i64)> = (0..probe.items.len())
         .filter_map(|i| Some((i as i64, class(probe.items[i].class.as_deref()?)? as i64)))
@@ -68,7 +78,13 @@ pub fn probes(row: &mut Map<String, Value>, train: &Tensor, probe: &Dataset, tes
 
 /// A `catlip` model's scores: zero-shot among the data's classes by the classifier's rows of their WordNet ids, and the mean average
 /// precision of all labels.
-pub fn labels(row: &mut Map<String, Value>, logits: &Tensor, dataset: &Dataset, net: &WordNet, vocabulary: &Vocabulary) {
+pub fn labels(
+    row: &mut Map<String, Value>,
+    logits: &Tensor,
+    dataset: &Dataset,
+    net: &WordNet,
+    vocabulary: &Vocabulary,
+) {
     let mut classes: Vec<usize> =
         dataset.items.iter().filter_map(|item| vocabulary.row(item.class.as_deref()?)).collect();
     classes.sort_unstable();
@@ -80,7 +96,8 @@ pub fn labels(row: &mut Map<String, Value>, logits: &Tensor, dataset: &Dataset, 
     if !known.is_empty() {
         let (images, labels): (Vec<i64>, Vec<i64>) = known.into_iter().unzip();
         let columns: Vec<i64> = classes.iter().map(|&class| class as i64).collect();
-        let scores = logits.index_select(0, &Tensor::from_slice(&images)).index_select(1, &Tensor::from_slice(&columns));
+        let scores =
+            logits.index_select(0, &Tensor::from_slice(&images)).index_select(1, &Tensor::from_slice(&columns));
         row.insert("classes".into(), json!(classes.len()));
         row.insert("top1".into(), json!(accuracy(&scores, &labels, 1)));
         row.insert("top5".into(), json!(accuracy(&scores, &labels, 5)));
@@ -91,6 +108,7 @@ pub fn labels(row: &mut Map<String, Value>, logits: &Tensor, dataset: &Dataset, 
         .iter()
         .map(|present| (0..vocabulary.labels.len() as i64).map(|label| present.contains(&label)).collect())
         .collect();
-    let scores: Vec<Vec<f32>> = (0..logits.size()[0]).map(|i| Vec::try_from(logits.get(i)).unwrap_or_default()).collect();
+    let scores: Vec<Vec<f32>> =
+        (0..logits.size()[0]).map(|i| Vec::try_from(logits.get(i)).unwrap_or_default()).collect();
     row.insert("mean_average_precision".into(), json!(mean_average_precision(&scores, &targets)));
 }

@@ -66,7 +66,8 @@ impl LabelFiles {
     /// Reads both.
     pub fn open(&self) -> Result<(WordNet, Vocabulary)> {
         let wordnet = self.wordnet.as_ref().context("catlip needs WordNet: give its folder with --wordnet")?;
-        let vocabulary = self.vocabulary.as_ref().context("catlip needs a vocabulary: make one with `edgelip-train vocabulary`")?;
+        let vocabulary =
+            self.vocabulary.as_ref().context("catlip needs a vocabulary: make one with `edgelip-train vocabulary`")?;
         Ok((WordNet::read(wordnet)?, Vocabulary::read(vocabulary)?))
     }
 }

@@ -8,7 +8,8 @@ use crate::random::Stream;
 /// A random crop of the image as a square of `side` pixels, perhaps mirrored and with other colours; values around 0..1, the colours
 /// one after the other (random resized crop: Szegedy et al., arXiv 1409.4842).
 pub fn augment(photo: &Photo, side: usize, how: &Augment, stream: &mut Stream) -> Vec<f32> {
-    let mut planes = if how.min_scale >= 1.0 { square(photo, side) } else { resize(photo, crop(photo, how, stream), side) };
+    let mut planes =
+        if how.min_scale >= 1.0 { square(photo, side) } else { resize(photo, crop(photo, how, stream), side) };
     if stream.unit() < how.flip {
         planes.chunks_exact_mut(side).for_each(<[f32]>::reverse);
     }
@@ -48,8 +49,15 @@ fn colour(planes: &mut [f32], brightness: f32, contrast: f32, saturation: f32) {
 mod tests {
     use super::*;
 
-    const NONE: Augment =
-        Augment { min_scale: 1.0, min_aspect: 1.0, flip: 0.0, brightness: 0.0, contrast: 0.0, saturation: 0.0, mixup: 0.0 };
+    const NONE: Augment = Augment {
+        min_scale: 1.0,
+        min_aspect: 1.0,
+        flip: 0.0,
+        brightness: 0.0,
+        contrast: 0.0,
+        saturation: 0.0,
+        mixup: 0.0,
+    };
 
     fn photo() -> Photo {
         Photo { width: 4, height: 4, pixels: (0..48).map(|i| i * 5).collect() }
@@ -72,12 +80,22 @@ mod tests {
     fn no_saturation_is_grey() {
         let mut planes = square(&photo(), 4);
         colour(&mut planes, 1.0, 1.0, 0.0);
-        assert!((0..16).all(|i| (planes[i] - planes[16 + i]).abs() < 1e-6 && (planes[i] - planes[32 + i]).abs() < 1e-6));
+        assert!(
+            (0..16).all(|i| (planes[i] - planes[16 + i]).abs() < 1e-6 && (planes[i] - planes[32 + i]).abs() < 1e-6)
+        );
     }
 
     #[test]
     fn the_same_stream_gives_the_same_image_and_values_stay_in_range() {
-        let how = Augment { min_scale: 0.3, min_aspect: 0.75, flip: 0.5, brightness: 0.9, contrast: 0.9, saturation: 0.9, mixup: 0.0 };
+        let how = Augment {
+            min_scale: 0.3,
+            min_aspect: 0.75,
+            flip: 0.5,
+            brightness: 0.9,
+            contrast: 0.9,
+            saturation: 0.9,
+            mixup: 0.0,
+        };
         for key in 0..200 {
             let planes = augment(&photo(), 5, &how, &mut Stream::new(&[key]));
             assert_eq!(planes, augment(&photo(), 5, &how, &mut Stream::new(&[key])));

@@ -63,7 +63,11 @@ fn taps(start: f32, length: f32, size: usize, side: usize) -> Vec<Tap> {
             let mut weights: Vec<f32> =
                 (first..end).map(|x| (1.0 - ((x as f32 + 0.5 - center) / reach).abs()).max(0.0)).collect();
             let sum: f32 = weights.iter().sum();
-            if sum > 0.0 { weights.iter_mut().for_each(|weight| *weight /= sum) } else { weights.fill(1.0 / (end - first) as f32) }
+            if sum > 0.0 {
+                weights.iter_mut().for_each(|weight| *weight /= sum)
+            } else {
+                weights.fill(1.0 / (end - first) as f32)
+            }
             Tap { first, weights }
         })
         .collect()

@@ -39,7 +39,9 @@ pub(super) fn read(path: &Path, take: &mut dyn FnMut(Record)) -> Result<usize, E
             let text = || String::from_utf8_lossy(&bytes).trim().to_owned();
             match extension.as_str() {
                 "jpg" | "jpeg" | "png" | "webp" => record.image = bytes,
-                "txt" => record.captions.extend(text().lines().filter(|line| !line.trim().is_empty()).map(str::to_owned)),
+                "txt" => {
+                    record.captions.extend(text().lines().filter(|line| !line.trim().is_empty()).map(str::to_owned))
+                }
                 "cls" => record.class = Some(text()),
                 _ => {}
             }

@@ -61,7 +61,9 @@ impl Texts {
                 texts.groups.push(match &item.class {
                     Some(id) => {
                         texts.classes.push(next);
-                        let of_name = |name: &String| templates.iter().map(|template| index(template.replace("{}", name))).collect();
+                        let of_name = |name: &String| {
+                            templates.iter().map(|template| index(template.replace("{}", name))).collect()
+                        };
                         let indices = item.captions.iter().map(of_name).collect();
                         Group::Class { id: id.clone(), names: item.captions.clone(), texts: indices }
                     }
@@ -101,7 +103,12 @@ mod tests {
 
     #[test]
     fn classes_share_a_group_and_texts_are_distinct() {
-        let items = vec![item(&["cat", "tabby"], Some("n1")), item(&["A dog."], None), item(&["cat"], Some("n1")), item(&["A dog."], None)];
+        let items = vec![
+            item(&["cat", "tabby"], Some("n1")),
+            item(&["A dog."], None),
+            item(&["cat"], Some("n1")),
+            item(&["A dog."], None),
+        ];
         let templates = ["a {}".to_owned(), "one {}".to_owned()];
         let texts = Texts::collect(&Dataset { items, ..Dataset::default() }, &templates);
         assert_eq!(texts.of_image, [0, 1, 0, 2]);

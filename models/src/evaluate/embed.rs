@@ -32,7 +32,9 @@ pub fn embed_with(
                 .par_iter()
                 .map(|item| {
                     let mut planes = square(&item.photo, side);
-                    for (plane, (mean, std)) in planes.chunks_exact_mut(side * side).zip(shape.mean.iter().zip(shape.std)) {
+                    for (plane, (mean, std)) in
+                        planes.chunks_exact_mut(side * side).zip(shape.mean.iter().zip(shape.std))
+                    {
                         plane.iter_mut().for_each(|value| *value = (*value - mean) / std);
                     }
                     planes

@@ -44,7 +44,10 @@ mod tests {
         tch::manual_seed(1);
         let centers = Tensor::randn([4, 8], (Kind::Float, Device::Cpu));
         let labels: Vec<i64> = (0..200).map(|i| i % 4).collect();
-        let noisy = || centers.index_select(0, &Tensor::from_slice(&labels)) + Tensor::randn([200, 8], (Kind::Float, Device::Cpu)) * 0.2;
+        let noisy = || {
+            centers.index_select(0, &Tensor::from_slice(&labels))
+                + Tensor::randn([200, 8], (Kind::Float, Device::Cpu)) * 0.2
+        };
         let scores = linear_probe(&noisy(), &labels, &noisy(), 4, 1e-4);
         assert!(accuracy(&scores, &labels, 1) > 0.95);
     }

@@ -15,14 +15,19 @@ pub struct Recall {
 pub fn recall(images: &Tensor, texts: &Tensor, owner: &[i64]) -> Recall {
     let scores = images.matmul(&texts.transpose(0, 1));
     let owner = Tensor::from_slice(owner);
-    let own = owner.unsqueeze(0).eq_tensor(&Tensor::arange(images.size()[0], (Kind::Int64, scores.device())).unsqueeze(1));
-    Recall { image_to_text: at_each(&scores, &own), text_to_image: at_each(&scores.transpose(0, 1), &own.transpose(0, 1)) }
+    let own =
+        owner.unsqueeze(0).eq_tensor(&Tensor::arange(images.size()[0], (Kind::Int64, scores.device())).unsqueeze(1));
+    Recall {
+        image_to_text: at_each(&scores, &own),
+        text_to_image: at_each(&scores.transpose(0, 1), &own.transpose(0, 1)),
+    }
 }
 
 /// By the rank of the best right answer: how many wrong ones score at least as high.
 fn at_each(scores: &Tensor, right: &Tensor) -> [f64; 3] {
     let best = scores.masked_fill(&right.logical_not(), f64::NEG_INFINITY).amax([1], true);
-    let ahead = (scores.ge_tensor(&best).logical_and(&right.logical_not())).sum_dim_intlist([1].as_slice(), false, Kind::Int64);
+    let ahead =
+        (scores.ge_tensor(&best).logical_and(&right.logical_not())).sum_dim_intlist([1].as_slice(), false, Kind::Int64);
     [1, 5, 10].map(|k| ahead.lt(k).to_kind(Kind::Double).mean(Kind::Double).double_value(&[]))
 }
 

@@ -27,7 +27,9 @@ pub fn contrast(image_logits: &Tensor, text_logits: &Tensor, positives: &Tensor,
 fn cross_entropy(logits: &Tensor, positives: &Tensor, smoothing: f64) -> Tensor {
     let targets = positives / positives.sum_dim_intlist([1].as_slice(), true, Kind::Float);
     let targets = targets * (1.0 - smoothing) + smoothing / logits.size()[1] as f64;
-    -(logits.log_softmax(1, Kind::Float) * targets).sum_dim_intlist([1].as_slice(), false, Kind::Float).mean(Kind::Float)
+    -(logits.log_softmax(1, Kind::Float) * targets)
+        .sum_dim_intlist([1].as_slice(), false, Kind::Float)
+        .mean(Kind::Float)
 }
 
 /// The share of images whose best text is a positive.

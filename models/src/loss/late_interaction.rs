@@ -17,7 +17,10 @@ pub struct TextTokens {
 pub fn late_interaction(image: &Tensor, sizes: &Tensor, text: &TextTokens, kind: Kind) -> (Tensor, Tensor) {
     let (images, n, width) = image.size3().expect("image tokens are [B, N, E]");
     let (texts, m, _) = text.values.size3().expect("text tokens are [B, M, E]");
-    let products = image.reshape([images * n, width]).to_kind(kind).matmul(&text.values.reshape([texts * m, width]).to_kind(kind).transpose(0, 1));
+    let products = image
+        .reshape([images * n, width])
+        .to_kind(kind)
+        .matmul(&text.values.reshape([texts * m, width]).to_kind(kind).transpose(0, 1));
     let products = products.view([images, n, texts, m]);
     // Cosines are at least −1: padding at −2 never is the best token.
     let padding = ((&text.mask - 1.0) * 3.0).to_kind(kind);
@@ -59,7 +62,8 @@ mod tests {
     #[test]
     fn gradients_are_finite_differences() {
         let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Double, Device::Cpu));
-        let text = TextTokens { values: unit(&random(&[3, 4, 5])), mask: Tensor::ones([3, 4], (Kind::Double, Device::Cpu)) };
+        let text =
+            TextTokens { values: unit(&random(&[3, 4, 5])), mask: Tensor::ones([3, 4], (Kind::Double, Device::Cpu)) };
         let sizes = Tensor::ones([3, 6], (Kind::Double, Device::Cpu));
         let image = random(&[3, 6, 5]).set_requires_grad(true);
         let weights = random(&[3, 3]);

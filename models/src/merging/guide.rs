@@ -52,7 +52,8 @@ mod tests {
     #[test]
     fn tokens_like_the_summary_are_guided_to_stay() {
         let x = Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0, 0.7, 0.7]).view([1, 3, 2]);
-        let (class, frequency) = (Tensor::from_slice(&[3f32, 0.0]).view([1, 2]), Tensor::from_slice(&[5f32, 0.0]).view([1, 2]));
+        let (class, frequency) =
+            (Tensor::from_slice(&[3f32, 0.0]).view([1, 2]), Tensor::from_slice(&[5f32, 0.0]).view([1, 2]));
         let energy = Tensor::from_slice(&[0f32, 1.0, 0.5]).view([1, 3]);
         let semantic = guide(&x, &class, &frequency, &energy, 1.0);
         assert_eq!((semantic.double_value(&[0, 0]), semantic.double_value(&[0, 1])), (1.0, 0.0));

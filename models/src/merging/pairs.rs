@@ -31,9 +31,10 @@ pub fn merge(rule: Rule, heads: i64, tokens: &Tokens, keys: &Tensor, guide: Opti
             let longest = (&assignment * norms).amax([-1], true);
             longest / merged.norm_scalaropt_dim(2, [-1], true).clamp_min(1e-12)
         });
-        merged = merged * factor;
+        merged = &merged * factor;
     }
-    let energy = energy.as_ref().map(|energy| (assignment.bmm(&(energy * sizes).unsqueeze(-1)) / &new_sizes).squeeze_dim(-1));
+    let energy =
+        energy.as_ref().map(|energy| (assignment.bmm(&(energy * sizes).unsqueeze(-1)) / &new_sizes).squeeze_dim(-1));
     Tokens { values: merged, sizes: new_sizes.squeeze_dim(-1), energy }
 }
 
@@ -44,9 +45,12 @@ fn assign(rule: Rule, heads: i64, tokens: &Tokens, keys: &Tensor, guide: Option<
     let keys = keys.to_kind(Kind::Float);
     let similarity = match rule {
         Rule::Ward => (cosines(&keys) + cosines(&tokens.values)) * 0.5,
-        Rule::Tome => cosines(&keys.view([batch, count, heads, width / heads]).mean_dim([2].as_slice(), false, Kind::Float)),
+        Rule::Tome => {
+            cosines(&keys.view([batch, count, heads, width / heads]).mean_dim([2].as_slice(), false, Kind::Float))
+        }
     };
-    let stretch = guide.map(|(guide, strength)| sources(guide).unsqueeze(2).maximum(&targets(guide).unsqueeze(1)) * strength + 1.0);
+    let stretch = guide
+        .map(|(guide, strength)| sources(guide).unsqueeze(2).maximum(&targets(guide).unsqueeze(1)) * strength + 1.0);
     let mut distance: Tensor = 1.0 - similarity;
     if let Some(stretch) = stretch {
         distance *= stretch;
@@ -109,7 +113,13 @@ mod tests {
     }
 
     /// The written rule, token by token.
-    fn ward(x: &[Vec<f64>], keys: &[Vec<f64>], sizes: &[f64], guide: Option<(&[f64], f64)>, r: usize) -> (Vec<Vec<f64>>, Vec<f64>) {
+    fn ward(
+        x: &[Vec<f64>],
+        keys: &[Vec<f64>],
+        sizes: &[f64],
+        guide: Option<(&[f64], f64)>,
+        r: usize,
+    ) -> (Vec<Vec<f64>>, Vec<f64>) {
         let mut best: Vec<(f64, usize, usize)> = (2..x.len())
             .step_by(2)
             .map(|i| {
@@ -129,7 +139,8 @@ mod tests {
         for position in (0..x.len()).filter(|&i| target(i).is_none()) {
             let members: Vec<usize> = (0..x.len()).filter(|&i| i == position || target(i) == Some(position)).collect();
             let size: f64 = members.iter().map(|&i| sizes[i]).sum();
-            let mean: Vec<f64> = (0..x[0].len()).map(|d| members.iter().map(|&i| sizes[i] * x[i][d]).sum::<f64>() / size).collect();
+            let mean: Vec<f64> =
+                (0..x[0].len()).map(|d| members.iter().map(|&i| sizes[i] * x[i][d]).sum::<f64>() / size).collect();
             let longest = members.iter().map(|&i| dot(&x[i], &x[i]).sqrt()).fold(0.0, f64::max);
             let factor = longest / dot(&mean, &mean).sqrt();
             values.push(mean.iter().map(|value| value * factor).collect());
@@ -140,7 +151,8 @@ mod tests {
 
     #[test]
     fn ward_with_and_without_a_guide_is_the_written_rule() {
-        for (count, r, strength) in [(9, 3, None), (10, 4, None), (17, 7, Some(0.3)), (4, 1, Some(1.0)), (65, 31, None)] {
+        for (count, r, strength) in [(9, 3, None), (10, 4, None), (17, 7, Some(0.3)), (4, 1, Some(1.0)), (65, 31, None)]
+        {
             let (values, keys) = (Tensor::randn([2, count, 6], OPTIONS), Tensor::randn([2, count, 6], OPTIONS));
             let sizes = Tensor::randint_low(1, 5, [2, count], OPTIONS);
             let phi = Tensor::rand([2, count], OPTIONS);

@@ -60,13 +60,18 @@ pub fn plan(vision: &Vision, rule: Rule, spread: Spread, rate: f64) -> Result<Sc
         Schedule { merged, saving }
     };
     let distance = |schedule: &Schedule| (schedule.saving - rate).abs();
-    let (mut low, mut high) = (0.0, if spread == Spread::Constant { (vision.grid() * vision.grid()) as f64 } else { 0.5 });
+    let (mut low, mut high) =
+        (0.0, if spread == Spread::Constant { (vision.grid() * vision.grid()) as f64 } else { 0.5 });
     let mut best = at(high);
     let mut largest = best.saving;
     for _ in 0..50 {
         let middle = 0.5 * (low + high);
         let schedule = at(middle);
-        if schedule.saving < rate { low = middle } else { high = middle }
+        if schedule.saving < rate {
+            low = middle
+        } else {
+            high = middle
+        }
         largest = largest.max(schedule.saving);
         if distance(&schedule) < distance(&best) {
             best = schedule;
@@ -137,7 +142,17 @@ mod tests {
 
     #[test]
     fn multiply_adds_by_hand() {
-        let tiny = Vision { image: 4, patch: 2, width: 4, heads: 1, mlp: 8, frequency_blocks: 1, spatial_blocks: 2, embedding: 6, ..vision() };
+        let tiny = Vision {
+            image: 4,
+            patch: 2,
+            width: 4,
+            heads: 1,
+            mlp: 8,
+            frequency_blocks: 1,
+            spatial_blocks: 2,
+            embedding: 6,
+            ..vision()
+        };
         // Patches 4·12·4, transforms 2·8·4·4 and product 2·8·4, MLP 2·4·4·8; a block of 5 tokens 4·5·16 + 2·25·4 + 2·5·32; the class row.
         let (embed, frequency, block, last) = (192, 256 + 64 + 256, 320 + 200 + 320, 2 * 5 * 16 + 40 + 32 + 64);
         assert_eq!(macs(&tiny, None, &[0, 0]), embed + frequency + block + last + 24);

@@ -46,9 +46,18 @@ impl Attention {
         let qkv = self.qkv.forward(x);
         let parts = qkv.chunk(3, -1);
         let head = |part: &Tensor| part.view([batch, tokens, self.heads, width / self.heads]).transpose(1, 2);
-        let bias = bias.map(|bias| bias.unsqueeze(1).expand([batch, self.heads, tokens, tokens], false).to_kind(qkv.kind()));
-        let mixed =
-            Tensor::scaled_dot_product_attention(&head(&parts[0]), &head(&parts[1]), &head(&parts[2]), bias, 0.0, false, None, false);
+        let bias =
+            bias.map(|bias| bias.unsqueeze(1).expand([batch, self.heads, tokens, tokens], false).to_kind(qkv.kind()));
+        let mixed = Tensor::scaled_dot_product_attention(
+            &head(&parts[0]),
+            &head(&parts[1]),
+            &head(&parts[2]),
+            bias,
+            0.0,
+            false,
+            None,
+            false,
+        );
         let mixed = mixed.transpose(1, 2).reshape([batch, tokens, width]);
         Attended { output: self.out.forward(&mixed), keys: parts[1].shallow_clone() }
     }

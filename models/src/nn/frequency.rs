@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn gradients_are_finite_differences() {
         let bases = Bases::new([4, 6], Device::Cpu);
-        let bases = Bases { forward: bases.forward.to_kind(Kind::Double), inverse: bases.inverse.to_kind(Kind::Double) };
+        let bases =
+            Bases { forward: bases.forward.to_kind(Kind::Double), inverse: bases.inverse.to_kind(Kind::Double) };
         let (x, weights) = (random(&[1, 24, 2]).to_kind(Kind::Double), random(&[1, 24, 2]).to_kind(Kind::Double));
         let filter = random(&[16, 2, 2]).to_kind(Kind::Double).set_requires_grad(true);
         let loss = |filter: &Tensor| (bases.filter(&x, filter).tanh() * &weights).sum(Kind::Double);

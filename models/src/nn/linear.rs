@@ -15,13 +15,25 @@ pub struct Linear {
 
 impl Linear {
     /// Parameters `{name}.weight` and `{name}.bias`.
-    pub fn new(parameters: &Parameters, name: &str, [inputs, outputs]: [i64; 2], deviation: f32, precision: Precision) -> Self {
+    pub fn new(
+        parameters: &Parameters,
+        name: &str,
+        [inputs, outputs]: [i64; 2],
+        deviation: f32,
+        precision: Precision,
+    ) -> Self {
         let bias = parameters.vector(&format!("{name}.bias"), &[outputs], Start::Constant(0.0));
         Linear { bias: Some(bias), ..Linear::without_bias(parameters, name, [inputs, outputs], deviation, precision) }
     }
 
     /// Parameter `{name}.weight` alone.
-    pub fn without_bias(parameters: &Parameters, name: &str, [inputs, outputs]: [i64; 2], deviation: f32, precision: Precision) -> Self {
+    pub fn without_bias(
+        parameters: &Parameters,
+        name: &str,
+        [inputs, outputs]: [i64; 2],
+        deviation: f32,
+        precision: Precision,
+    ) -> Self {
         let weight = parameters.matrix(&format!("{name}.weight"), &[outputs, inputs], Start::Normal(deviation));
         Linear { weight, bias: None, precision }
     }

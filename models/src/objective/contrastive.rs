@@ -28,7 +28,9 @@ impl TextSource {
     /// Unit embeddings of texts `[count, E]`, and unit vectors of the tokens of the first `with_tokens`.
     fn embed(&self, texts: &[usize], with_tokens: usize) -> (Tensor, Option<TextTokens>) {
         match self {
-            TextSource::Frozen(bank) => (bank.pooled(texts), (with_tokens > 0).then(|| bank.tokens(&texts[..with_tokens]))),
+            TextSource::Frozen(bank) => {
+                (bank.pooled(texts), (with_tokens > 0).then(|| bank.tokens(&texts[..with_tokens])))
+            }
             TextSource::Trained { tower, ids } => {
                 let ids: Vec<&[i64]> = texts.iter().map(|&text| ids[text].as_slice()).collect();
                 let (padded, mask) = pad(&ids, tower.device());
@@ -58,7 +60,9 @@ impl Contrastive {
     /// Makes the parameters.
     pub fn new(parameters: &Parameters, config: &Config, texts: TextSource) -> Self {
         let weights = config.contrast.clone();
-        let scale = |name: &str, wanted: bool| wanted.then(|| parameters.vector(name, &[], Start::Constant(weights.scale.ln())));
+        let scale = |name: &str, wanted: bool| {
+            wanted.then(|| parameters.vector(name, &[], Start::Constant(weights.scale.ln())))
+        };
         let outputs = Contrastive::outputs(config);
         let image = ImageTower::new(parameters, &config.vision, outputs, config.train.precision);
         let scales = [
@@ -98,11 +102,10 @@ impl Learner for Contrastive {
         };
         let (spatial, logits) = global(&features.spatial, 0).expect("the spatial contrast always is");
         let mut parts = vec![("spatial", spatial.detach()), ("hits", tch::no_grad(|| hits(&logits, &mask)))];
-        // Not `+=`, which works in place: the parts shown share their memory with the loss.
-        let mut loss = spatial;
+        let mut loss = vec![spatial];
         if let Some((frequency, _)) = features.frequency.as_ref().and_then(|z| global(z, 1)) {
             parts.push(("frequency", frequency.detach()));
-            loss = loss + frequency * self.weights.frequency;
+            loss.push(frequency * self.weights.frequency);
         }
         let image_tokens = text_tokens.as_ref().and_then(|_| self.image.project_tokens(&features.tokens));
         if let (Some(tokens), Some(text), Some(scale)) = (image_tokens, text_tokens, self.scale(2)) {
@@ -110,10 +113,10 @@ impl Learner for Contrastive {
             let own = mask.narrow(1, 0, count as i64);
             let aligned = contrast(&(of_images * &scale), &(of_texts * &scale), &own, self.weights.smoothing);
             parts.push(("tokens", aligned.detach()));
-            loss = loss + aligned * self.weights.tokens;
+            loss.push(aligned * self.weights.tokens);
         }
         parts.push(("scale", self.scale(0).expect("the spatial scale always is").detach()));
-        Outcome { loss, parts }
+        Outcome { loss: Tensor::stack(&loss, 0).sum(Kind::Float), parts }
     }
 
     fn constrain(&self) {

@@ -28,7 +28,11 @@ impl Classifier {
         let shape = [config.vision.width, config.labels.count];
         Classifier {
             linear: Linear::without_bias(parameters, "classifier", shape, 0.01, config.train.precision),
-            bias: parameters.vector("classifier.bias", &[config.labels.count], Start::Constant((prior / (1.0 - prior)).ln())),
+            bias: parameters.vector(
+                "classifier.bias",
+                &[config.labels.count],
+                Start::Constant((prior / (1.0 - prior)).ln()),
+            ),
         }
     }
 
@@ -69,7 +73,9 @@ impl Learner for MultiLabel {
             targets = &targets * share + targets.flip([0]) * (1.0 - share);
         }
         let logits = self.classifier.forward(&self.image.forward(&images, merge).spatial);
-        let hits = tch::no_grad(|| targets.gather(1, &logits.argmax(1, true), false).gt(0.0).to_kind(Kind::Float).mean(Kind::Float));
+        let hits = tch::no_grad(|| {
+            targets.gather(1, &logits.argmax(1, true), false).gt(0.0).to_kind(Kind::Float).mean(Kind::Float)
+        });
         let loss = multilabel(&logits, &targets);
         Outcome { parts: vec![("hits", hits)], loss }
     }

@@ -35,8 +35,15 @@ impl Bank {
     ///
     /// # Errors
     /// [`Error::Io`] if the cache can't be written.
-    pub fn embed(texts: &[String], model: &dyn Encoder, tokenizer: &Tokenizer, with_tokens: bool, cache: Option<&Path>) -> Result<Bank, Error> {
-        let file = cache.map(|folder| folder.join(format!("texts-{}.safetensors", key(texts, model, tokenizer, with_tokens))));
+    pub fn embed(
+        texts: &[String],
+        model: &dyn Encoder,
+        tokenizer: &Tokenizer,
+        with_tokens: bool,
+        cache: Option<&Path>,
+    ) -> Result<Bank, Error> {
+        let file =
+            cache.map(|folder| folder.join(format!("texts-{}.safetensors", key(texts, model, tokenizer, with_tokens))));
         if let Some(file) = &file
             && file.exists()
         {
@@ -101,7 +108,10 @@ impl Bank {
         }
         let (device, count) = (self.pooled.device(), texts.len() as i64);
         let values = self.tokens.index_select(0, &Tensor::from_slice(&rows)).view([count, longest, -1]);
-        TextTokens { values: values.to_device(device), mask: Tensor::from_slice(&mask).view([count, longest]).to_device(device) }
+        TextTokens {
+            values: values.to_device(device),
+            mask: Tensor::from_slice(&mask).view([count, longest]).to_device(device),
+        }
     }
 
     /// How many texts there are.

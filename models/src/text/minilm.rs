@@ -33,9 +33,14 @@ impl MiniLm {
             .filter(|(_, tensor)| tensor.kind() != Kind::Int64)
             .map(|(name, tensor)| (name, tensor.to_kind(Kind::Float).to_device(device)))
             .collect();
-        let blocks = (0..).take_while(|i| weights.contains_key(&format!("encoder.layer.{i}.output.dense.weight"))).count();
+        let blocks =
+            (0..).take_while(|i| weights.contains_key(&format!("encoder.layer.{i}.output.dense.weight"))).count();
         let model = MiniLm { weights, blocks, device };
-        let parts = ["embeddings.word_embeddings.weight", "embeddings.position_embeddings.weight", "embeddings.LayerNorm.weight"];
+        let parts = [
+            "embeddings.word_embeddings.weight",
+            "embeddings.position_embeddings.weight",
+            "embeddings.LayerNorm.weight",
+        ];
         match parts.iter().find(|name| !model.weights.contains_key(**name)) {
             Some(missing) => Err(Error::malformed(path, format!("no tensor `{missing}`: this is not a BERT encoder"))),
             None if blocks == 0 => Err(Error::malformed(path, "no encoder layers")),
@@ -74,11 +79,20 @@ impl Encoder for MiniLm {
             for block in 0..self.blocks {
                 let name = |part: &str| format!("encoder.layer.{block}.{part}");
                 let heads = |part: &str| {
-                    self.linear(&x, &name(&format!("attention.self.{part}"))).view([batch, length, -1, HEAD]).transpose(1, 2)
+                    self.linear(&x, &name(&format!("attention.self.{part}")))
+                        .view([batch, length, -1, HEAD])
+                        .transpose(1, 2)
                 };
                 let logits = heads("query").matmul(&heads("key").transpose(2, 3)) / (HEAD as f64).sqrt() + &hidden;
-                let mixed = logits.softmax(-1, Kind::Float).matmul(&heads("value")).transpose(1, 2).reshape([batch, length, -1]);
-                x = self.norm(&(self.linear(&mixed, &name("attention.output.dense")) + &x), &name("attention.output.LayerNorm"));
+                let mixed = logits
+                    .softmax(-1, Kind::Float)
+                    .matmul(&heads("value"))
+                    .transpose(1, 2)
+                    .reshape([batch, length, -1]);
+                x = self.norm(
+                    &(self.linear(&mixed, &name("attention.output.dense")) + &x),
+                    &name("attention.output.LayerNorm"),
+                );
                 let up = self.linear(&x, &name("intermediate.dense")).gelu("none");
                 x = self.norm(&(self.linear(&up, &name("output.dense")) + &x), &name("output.LayerNorm"));
             }

@@ -63,7 +63,8 @@ impl Checkpoint {
         reschedule: bool,
     ) -> Result<(u64, f64), Error> {
         let mut contents = tensor_file::read(path)?;
-        let mut old: Config = toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))?;
+        let mut old: Config =
+            toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))?;
         if reschedule {
             old.train.steps = config.train.steps;
         }

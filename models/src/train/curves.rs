@@ -22,7 +22,8 @@ pub fn draw(path: &Path, rows: &[Row]) -> Result<(), Error> {
     let curves: Vec<(String, Vec<(f64, f64)>)> = names
         .into_iter()
         .map(|name| {
-            let points = smooth(rows, |row| if name == "loss" { Some(row.loss) } else { row.parts.get(&name).copied() });
+            let points =
+                smooth(rows, |row| if name == "loss" { Some(row.loss) } else { row.parts.get(&name).copied() });
             (name, points)
         })
         .collect();
@@ -51,7 +52,10 @@ fn paint(
     chart.configure_secondary_axes().y_desc("hits").draw()?;
     for (i, (name, points)) in curves.iter().enumerate() {
         let style = Palette99::pick(i).stroke_width(2);
-        chart.draw_series(LineSeries::new(points.iter().copied(), style))?.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
+        chart
+            .draw_series(LineSeries::new(points.iter().copied(), style))?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
     }
     if !hits.is_empty() {
         let style = BLACK.stroke_width(1);

@@ -35,8 +35,11 @@ impl AdamW {
     pub fn step(&mut self, parameters: &[Parameter], train: &Train, step: u64) -> f64 {
         tch::no_grad(|| {
             let gradients: Vec<Tensor> = parameters.iter().map(|parameter| parameter.tensor.grad()).collect();
-            let squares: Vec<Tensor> =
-                gradients.iter().filter(|gradient| gradient.defined()).map(|gradient| gradient.square().sum(Kind::Float)).collect();
+            let squares: Vec<Tensor> = gradients
+                .iter()
+                .filter(|gradient| gradient.defined())
+                .map(|gradient| gradient.square().sum(Kind::Float))
+                .collect();
             let norm = Tensor::stack(&squares, 0).sum(Kind::Double).sqrt().double_value(&[]);
             let shrink = if norm > train.clip { train.clip / norm } else { 1.0 };
             let rate = learning_rate(train, step);
@@ -113,7 +116,8 @@ mod tests {
             m = 0.9 * m + 0.1 * clipped;
             v = 0.999 * v + 0.001 * clipped * clipped;
             let t = step as i32 + 1;
-            x = x * (1.0 - 0.1 * 0.5) - 0.1 * (m / (1.0 - 0.9f64.powi(t))) / ((v / (1.0 - 0.999f64.powi(t))).sqrt() + 1e-8);
+            x = x * (1.0 - 0.1 * 0.5)
+                - 0.1 * (m / (1.0 - 0.9f64.powi(t))) / ((v / (1.0 - 0.999f64.powi(t))).sqrt() + 1e-8);
             assert!((tensor.double_value(&[0]) - x).abs() < 1e-6, "step {step}");
         }
     }

@@ -68,13 +68,26 @@ impl Run<'_> {
     /// # Errors
     /// [`Error::Diverged`]; [`Error::Io`] and [`Error::Malformed`] of the folder's files; [`Error::Config`] if the checkpoint belongs to
     /// another configuration.
-    pub fn train(&self, learner: &dyn Learner, parameters: &[Parameter], batches: &Batches<'_>, stop: Stop<'_>) -> Result<Summary, Error> {
+    pub fn train(
+        &self,
+        learner: &dyn Learner,
+        parameters: &[Parameter],
+        batches: &Batches<'_>,
+        stop: Stop<'_>,
+    ) -> Result<Summary, Error> {
         let train = &self.config.train;
         let device = parameters[0].tensor.device();
         let schedules = self.schedules()?;
         let (mut optimizer, mut average) = (AdamW::new(parameters), Average::new(parameters));
         let (mut done, before) = if self.checkpoint().exists() {
-            Checkpoint::resume(&self.checkpoint(), self.config, parameters, &mut optimizer, &mut average, self.reschedule)?
+            Checkpoint::resume(
+                &self.checkpoint(),
+                self.config,
+                parameters,
+                &mut optimizer,
+                &mut average,
+                self.reschedule,
+            )?
         } else {
             (0, 0.0)
         };
@@ -106,7 +119,8 @@ impl Run<'_> {
                     let Ok(mut batch) = receive.recv() else { break };
                     batch.images = batch.images.to_device(device);
                     let number = done * train.accumulate as u64 + pass as u64;
-                    let drawn = (!schedules.is_empty()).then(|| &schedules[Stream::new(&[self.config.seed, RATE, number]).below(schedules.len())]);
+                    let drawn = (!schedules.is_empty())
+                        .then(|| &schedules[Stream::new(&[self.config.seed, RATE, number]).below(schedules.len())]);
                     let outcome = learner.outcome(&batch, drawn.map(|(_, merge)| merge));
                     row.compression = drawn.map_or(0.0, |(schedule, _)| schedule.saving);
                     let share = 1.0 / train.accumulate as f64;
@@ -131,7 +145,15 @@ impl Run<'_> {
                     || stop.seconds.is_some_and(|most| started.elapsed().as_secs_f64() >= most)
                     || stop.steps.is_some_and(|most| done - first >= most);
                 if stopped || done == train.steps || saved.elapsed().as_secs_f64() >= train.checkpoint_minutes * 60.0 {
-                    Checkpoint::write(&self.checkpoint(), self.config, done, seconds(), parameters, &optimizer, &average)?;
+                    Checkpoint::write(
+                        &self.checkpoint(),
+                        self.config,
+                        done,
+                        seconds(),
+                        parameters,
+                        &optimizer,
+                        &average,
+                    )?;
                     draw(&self.folder.join("curves.svg"), &Metrics::read(&metrics_path)?)?;
                     saved = Instant::now();
                 }

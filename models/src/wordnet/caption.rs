@@ -37,8 +37,7 @@ fn without_tags(caption: &str) -> String {
 
 /// The commonest entities and typographic characters as plain ones.
 fn decoded(text: &str) -> String {
-    let entities =
-        [("&nbsp;", " "), ("&#39;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    let entities = [("&nbsp;", " "), ("&#39;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
     let text = entities.iter().fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain));
     text.chars()
         .map(|c| match c {

@@ -47,7 +47,8 @@ impl WordNet {
 
 fn detach(forms: &[String]) -> Vec<String> {
     let each = |form: &String| {
-        let of_form = ENDINGS.iter().filter_map(|(ending, instead)| Some(form.strip_suffix(ending)?.to_owned() + instead));
+        let of_form =
+            ENDINGS.iter().filter_map(|(ending, instead)| Some(form.strip_suffix(ending)?.to_owned() + instead));
         of_form.collect::<Vec<_>>()
     };
     forms.iter().flat_map(each).collect()

@@ -52,7 +52,10 @@ impl Vocabulary {
     pub fn targets(&self, dataset: &Dataset, net: &WordNet) -> Vec<Vec<i64>> {
         let row: HashMap<u32, i64> = self.labels.iter().zip(0..).map(|(label, row)| (label.offset, row)).collect();
         let of_item = |item: &crate::data::Item| {
-            synsets(&item.captions, item.class.as_deref(), net).iter().filter_map(|offset| row.get(offset).copied()).collect()
+            synsets(&item.captions, item.class.as_deref(), net)
+                .iter()
+                .filter_map(|offset| row.get(offset).copied())
+                .collect()
         };
         dataset.items.iter().map(of_item).collect()
     }
@@ -72,12 +75,16 @@ impl Vocabulary {
         let label = |(number, line): (usize, &str)| {
             let fields: Vec<&str> = line.split('\t').collect();
             let label = match fields.as_slice() {
-                [key, count, name] => offset(key)
-                    .zip(count.parse().ok())
-                    .map(|(offset, count)| Label { offset, name: (*name).to_owned(), count }),
+                [key, count, name] => offset(key).zip(count.parse().ok()).map(|(offset, count)| Label {
+                    offset,
+                    name: (*name).to_owned(),
+                    count,
+                }),
                 _ => None,
             };
-            label.ok_or_else(|| Error::malformed(path, format!("line {} is not `key, count, name` with tabs", number + 1)))
+            label.ok_or_else(|| {
+                Error::malformed(path, format!("line {} is not `key, count, name` with tabs", number + 1))
+            })
         };
         Ok(Vocabulary { labels: text.lines().enumerate().map(label).collect::<Result<_, _>>()? })
     }

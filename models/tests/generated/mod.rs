@@ -18,7 +18,7 @@ pub fn picture(class: usize, stream: &mut Stream) -> Photo {
     let at = 3 + stream.below(8);
     for along in 0..side {
         for across in at..at + 3 {
-            let (x, y) = if class % 2 == 0 { (across, along) } else { (along, across) };
+            let (x, y) = if class.is_multiple_of(2) { (across, along) } else { (along, across) };
             let colour = if class < 2 { [220, 40, 40] } else { [40, 40, 220] };
             pixels[(y * side + x) * 3..][..3].copy_from_slice(&colour);
         }
@@ -53,7 +53,11 @@ pub fn bank(texts: &Texts, width: i64) -> Bank {
         starts.push(starts[starts.len() - 1] + words.len() as i64);
         tokens.extend(words);
     }
-    Bank::new(Tensor::stack(&pooled, 0), Tensor::stack(&tokens, 0).to_kind(Kind::BFloat16).to_device(Device::Cpu), starts)
+    Bank::new(
+        Tensor::stack(&pooled, 0),
+        Tensor::stack(&tokens, 0).to_kind(Kind::BFloat16).to_device(Device::Cpu),
+        starts,
+    )
 }
 
 /// A model small enough to learn in seconds.
@@ -76,8 +80,22 @@ pub fn config(objective: Objective, steps: u64) -> Config {
             std: [0.5; 3],
             readout: Readout::Spatial,
         },
-        augment: Augment { min_scale: 0.7, min_aspect: 0.9, flip: 0.5, brightness: 0.1, contrast: 0.1, saturation: 0.1, mixup: 0.0 },
-        merging: mlip.then(|| Merging { rule: Rule::Ward, spread: Spread::Auto, rates: vec![0.0, 0.25], guide: 0.3, semantic: 0.5 }),
+        augment: Augment {
+            min_scale: 0.7,
+            min_aspect: 0.9,
+            flip: 0.5,
+            brightness: 0.1,
+            contrast: 0.1,
+            saturation: 0.1,
+            mixup: 0.0,
+        },
+        merging: mlip.then(|| Merging {
+            rule: Rule::Ward,
+            spread: Spread::Auto,
+            rates: vec![0.0, 0.25],
+            guide: 0.3,
+            semantic: 0.5,
+        }),
         text: Text::default(),
         contrast: Contrast {
             frequency: if mlip { 0.3 } else { 0.0 },
