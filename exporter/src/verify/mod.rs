@@ -80,11 +80,13 @@ pub fn vision(source: &dyn Source, path: &Path, options: &Options) -> Result<Rep
     let views: Vec<_> = pixels.iter().map(|pixels| pixels.view()).collect();
     let batch = ndarray::stack(Axis(0), &views).map_err(|error| Error::Verify(error.to_string()))?;
     let batch = tensor(batch.shape(), batch.as_slice().unwrap_or_default())?;
-    let mut outputs = tract::run(path, [("pixel_values".to_owned(), batch)].into(), &|piece| progress(&format!("tract {piece}")))?;
+    let mut outputs =
+        tract::run(path, [("pixel_values".to_owned(), batch)].into(), &|piece| progress(&format!("tract {piece}")))?;
     let tract = output(&mut outputs, "image_embeds")?;
 
     let merges = merging.is_some_and(|merging| merging.schedule.iter().any(|&merged| merged > 0));
-    let mut comparisons = compare("image_embeds", &described.precision, merges, [reference.view(), tract.view(), runtime.view()]);
+    let mut comparisons =
+        compare("image_embeds", &described.precision, merges, [reference.view(), tract.view(), runtime.view()]);
     comparisons.extend(compare_labels(path, &tract, &mut outputs)?);
     Ok(Report {
         tower: "vision",
@@ -130,12 +132,15 @@ pub fn text(source: &dyn Source, path: &Path, options: &Options) -> Result<Repor
     }
     let shape = [ids.len(), longest];
     let given = [("input_ids", padded), ("attention_mask", mask)];
-    let given = given.into_iter().map(|(name, values)| Ok((name.to_owned(), tensor(&shape, &values.into_raw_vec_and_offset().0)?)));
+    let given = given
+        .into_iter()
+        .map(|(name, values)| Ok((name.to_owned(), tensor(&shape, &values.into_raw_vec_and_offset().0)?)));
     let given = given.collect::<Result<tract::Values, Error>>()?;
     let mut outputs = tract::run(path, given, &|piece| progress(&format!("tract {piece}")))?;
     let tract = output(&mut outputs, "text_embeds")?;
 
-    let comparisons = compare("text_embeds", &described.precision, false, [reference.view(), tract.view(), runtime.view()]);
+    let comparisons =
+        compare("text_embeds", &described.precision, false, [reference.view(), tract.view(), runtime.view()]);
     Ok(Report {
         tower: "text",
         precision: described.precision,
@@ -161,7 +166,12 @@ fn describe(bytes: &[u8]) -> Result<Described, Error> {
 }
 
 /// Each pair of reference, tract and runtime.
-fn compare(output: &'static str, precision: &str, merges: bool, parties: [ndarray::ArrayView2<f32>; 3]) -> Vec<Comparison> {
+fn compare(
+    output: &'static str,
+    precision: &str,
+    merges: bool,
+    parties: [ndarray::ArrayView2<f32>; 3],
+) -> Vec<Comparison> {
     let [reference, tract, runtime] = parties;
     let (to_source, to_each_other) = tolerances(precision, merges);
     vec![
@@ -187,7 +197,11 @@ fn tolerances(precision: &str, merges: bool) -> (Tolerance, Tolerance) {
 }
 
 /// The graph's logits against the runtime's for the same embeddings; none without labels.
-fn compare_labels(path: &Path, embeddings: &Array2<f32>, outputs: &mut tract::Values) -> Result<Option<Comparison>, Error> {
+fn compare_labels(
+    path: &Path,
+    embeddings: &Array2<f32>,
+    outputs: &mut tract::Values,
+) -> Result<Option<Comparison>, Error> {
     if !outputs.contains_key("logits_per_image") {
         return Ok(None);
     }
@@ -215,7 +229,8 @@ fn output(outputs: &mut tract::Values, name: &str) -> Result<Array2<f32>, Error>
     let missing = || Error::Verify(format!("the graph has no output `{name}` of two axes"));
     let tensor = outputs.remove(name).ok_or_else(missing)?;
     let view = tensor.to_plain_array_view::<f32>().map_err(|error| Error::Verify(format!("{error:#}")))?;
-    let shape = (view.shape().first().copied().unwrap_or(0), view.len() / view.shape().first().copied().unwrap_or(1).max(1));
+    let shape =
+        (view.shape().first().copied().unwrap_or(0), view.len() / view.shape().first().copied().unwrap_or(1).max(1));
     let values: Vec<f32> = view.iter().copied().collect();
     if view.ndim() != 2 {
         return Err(missing());
