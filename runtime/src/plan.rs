@@ -50,14 +50,14 @@ impl VisionShape {
     /// Whether the parts fit each other and the runtime's limits.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] beyond a limit, [`Error::Metadata`](crate::Error::Metadata) for a contradiction.
+    /// [`Error::TooLarge`] beyond a limit, [`Error::Metadata`] for a contradiction.
     pub fn check(&self) -> Result<(), Error> {
         let invalid = |key| Err(Error::Metadata { key, problem: crate::Problem::Invalid });
         let [height, width] = self.image;
         if self.patch == 0 || height == 0 || width == 0 || height % self.patch != 0 || width % self.patch != 0 {
             return invalid("edgelip.patch");
         }
-        if self.heads == 0 || self.width == 0 || self.width % self.heads != 0 {
+        if self.heads == 0 || self.width == 0 || !self.width.is_multiple_of(self.heads) {
             return invalid("edgelip.heads");
         }
         if self.blocks == 0 {
