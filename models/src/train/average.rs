@@ -26,13 +26,4 @@ impl Average {
             }
         });
     }
-
-    /// Puts the averages in the place of the weights.
-    pub fn apply(&self, parameters: &[Parameter]) {
-        tch::no_grad(|| {
-            for (average, parameter) in self.tensors.iter().zip(parameters) {
-                parameter.tensor.shallow_clone().copy_(average);
-            }
-        });
-    }
 }

@@ -8,60 +8,49 @@ use crate::error::Error;
 use crate::parameters::Parameter;
 use crate::tensor_file;
 
-/// Where a run stands.
+/// Where a run stands, beside its weights.
 #[derive(Debug)]
-pub struct Checkpoint;
+pub struct State {
+    /// Steps taken.
+    pub done: u64,
+    /// Seconds they took.
+    pub seconds: f64,
+    /// The optimiser's memory.
+    pub optimizer: AdamW,
+    /// The averaged weights.
+    pub average: Average,
+}
 
-impl Checkpoint {
-    /// Writes the file at once; `done` steps have been taken.
+impl State {
+    /// Before the first step.
+    pub fn new(parameters: &[Parameter]) -> State {
+        State { done: 0, seconds: 0.0, optimizer: AdamW::new(parameters), average: Average::new(parameters) }
+    }
+
+    /// Writes everything into one file, at once.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn write(
-        path: &Path,
-        config: &Config,
-        done: u64,
-        seconds: f64,
-        parameters: &[Parameter],
-        optimizer: &AdamW,
-        average: &Average,
-    ) -> Result<(), Error> {
+    pub fn write(&self, path: &Path, config: &Config, parameters: &[Parameter]) -> Result<(), Error> {
         let mut tensors = Vec::new();
-        for (i, parameter) in parameters.iter().enumerate() {
-            let name = &parameter.name;
-            tensors.push((format!("weights.{name}"), &parameter.tensor));
-            tensors.push((format!("average.{name}"), &average.tensors[i]));
-            tensors.push((format!("first.{name}"), &optimizer.first[i]));
-            tensors.push((format!("second.{name}"), &optimizer.second[i]));
+        for (i, Parameter { name, tensor, .. }) in parameters.iter().enumerate() {
+            tensors.push((format!("weights.{name}"), tensor));
+            tensors.push((format!("average.{name}"), &self.average.tensors[i]));
+            tensors.push((format!("first.{name}"), &self.optimizer.first[i]));
+            tensors.push((format!("second.{name}"), &self.optimizer.second[i]));
         }
         let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), *tensor)).collect();
         let config = toml::to_string(config).map_err(|error| Error::Config(error.to_string()))?;
-        let words = [("config", config), ("step", done.to_string()), ("seconds", seconds.to_string())];
+        let words = [("config", config), ("step", self.done.to_string()), ("seconds", self.seconds.to_string())];
         tensor_file::write(path, &tensors, &words)
     }
 
-    /// The configuration of a checkpoint's run.
-    ///
-    /// # Errors
-    /// [`Error::Io`] or [`Error::Malformed`].
-    pub fn config(path: &Path) -> Result<Config, Error> {
-        let contents = tensor_file::read(path)?;
-        toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))
-    }
-
-    /// Restores everything; the number of steps that were taken and the seconds they took. With `reschedule` the configuration may differ
-    /// in the number of steps: the cosine then goes on from where it stands towards another end.
+    /// Restores everything, the weights into `parameters`. With `reschedule` the configuration may differ in the number of steps: the
+    /// learning rate then goes on towards another end.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Malformed`], or [`Error::Config`] if the run had another configuration.
-    pub fn resume(
-        path: &Path,
-        config: &Config,
-        parameters: &[Parameter],
-        optimizer: &mut AdamW,
-        average: &mut Average,
-        reschedule: bool,
-    ) -> Result<(u64, f64), Error> {
+    pub fn resume(path: &Path, config: &Config, parameters: &[Parameter], reschedule: bool) -> Result<State, Error> {
         let mut contents = tensor_file::read(path)?;
         let mut old: Config =
             toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))?;
@@ -70,34 +59,23 @@ impl Checkpoint {
         }
         if old != *config {
             return Err(Error::Config(format!(
-                "{} comes from a run with another configuration: resume with that one, or choose another --out",
+                "{} comes from a run with another configuration: resume with that one, choose another --out, or start over with --force",
                 path.display()
             )));
         }
+        let mut state = State::new(parameters);
         tch::no_grad(|| {
             for (i, Parameter { name, tensor, .. }) in parameters.iter().enumerate() {
                 tensor.shallow_clone().f_copy_(&contents.take(&format!("weights.{name}"))?)?;
-                average.tensors[i].f_copy_(&contents.take(&format!("average.{name}"))?)?;
-                optimizer.first[i].f_copy_(&contents.take(&format!("first.{name}"))?)?;
-                optimizer.second[i].f_copy_(&contents.take(&format!("second.{name}"))?)?;
+                state.average.tensors[i].f_copy_(&contents.take(&format!("average.{name}"))?)?;
+                state.optimizer.first[i].f_copy_(&contents.take(&format!("first.{name}"))?)?;
+                state.optimizer.second[i].f_copy_(&contents.take(&format!("second.{name}"))?)?;
             }
             Ok::<_, Error>(())
         })?;
-        let number = |word: &str| contents.word(word).map(|word| word.parse().unwrap_or(0.0));
-        Ok((number("step")? as u64, number("seconds")?))
-    }
-
-    /// Puts a checkpoint's averaged weights into the parameters.
-    ///
-    /// # Errors
-    /// [`Error::Io`], or [`Error::Malformed`] if a tensor is missing.
-    pub fn averaged(path: &Path, parameters: &[Parameter]) -> Result<(), Error> {
-        let mut contents = tensor_file::read(path)?;
-        tch::no_grad(|| {
-            for Parameter { name, tensor, .. } in parameters {
-                tensor.shallow_clone().f_copy_(&contents.take(&format!("average.{name}"))?)?;
-            }
-            Ok(())
-        })
+        let wrong = |word: &str| Error::malformed(path, format!("metadata `{word}` is not a number"));
+        state.done = contents.word("step")?.parse().map_err(|_| wrong("step"))?;
+        state.seconds = contents.word("seconds")?.parse().map_err(|_| wrong("seconds"))?;
+        Ok(state)
     }
 }

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::tensor_file::replace;
 
 /// One step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Counted from 1.
     pub step: u64,

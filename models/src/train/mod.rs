@@ -9,7 +9,7 @@ mod progress;
 mod run;
 
 pub use average::Average;
-pub use checkpoint::Checkpoint;
+pub use checkpoint::State;
 pub use curves::draw;
 pub use metrics::{Metrics, Row};
 pub use optimizer::{AdamW, learning_rate};

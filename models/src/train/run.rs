@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
-use super::{AdamW, Average, Checkpoint, Metrics, Progress, Row, draw, learning_rate};
+use super::{Metrics, Progress, Row, State, draw, learning_rate};
 use crate::config::Config;
 use crate::data::{Batch, Batches};
 use crate::error::Error;
@@ -44,6 +44,14 @@ pub struct Stop<'a> {
     pub flag: Option<&'a AtomicBool>,
 }
 
+impl Stop<'_> {
+    fn now(&self, started: Instant, steps: u64) -> bool {
+        self.flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
+            || self.seconds.is_some_and(|most| started.elapsed().as_secs_f64() >= most)
+            || self.steps.is_some_and(|most| steps >= most)
+    }
+}
+
 /// Where a session ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
@@ -76,84 +84,36 @@ impl Run<'_> {
         stop: Stop<'_>,
     ) -> Result<Summary, Error> {
         let train = &self.config.train;
-        let device = parameters[0].tensor.device();
         let schedules = self.schedules()?;
-        let (mut optimizer, mut average) = (AdamW::new(parameters), Average::new(parameters));
-        let (mut done, before) = if self.checkpoint().exists() {
-            Checkpoint::resume(
-                &self.checkpoint(),
-                self.config,
-                parameters,
-                &mut optimizer,
-                &mut average,
-                self.reschedule,
-            )?
+        let mut state = if self.checkpoint().exists() {
+            State::resume(&self.checkpoint(), self.config, parameters, self.reschedule)?
         } else {
-            (0, 0.0)
+            State::new(parameters)
         };
         std::fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
         let metrics_path = self.folder.join("metrics.jsonl");
-        let mut metrics = Metrics::open(&metrics_path, done)?;
+        let mut metrics = Metrics::open(&metrics_path, state.done)?;
         let mut progress = Progress::new(train.steps, train.batch * train.accumulate, self.quiet);
-        let (started, first) = (Instant::now(), done);
-        let seconds = || before + started.elapsed().as_secs_f64();
+        let (started, first, before) = (Instant::now(), state.done, state.seconds);
         let mut saved = Instant::now();
         let mut recent = Vec::new();
 
         std::thread::scope(|scope| {
             let (send, receive) = sync_channel::<Batch>(AHEAD);
-            let passes = done * train.accumulate as u64..train.steps * train.accumulate as u64;
+            let passes = state.done * train.accumulate as u64..train.steps * train.accumulate as u64;
             // The maker of batches ends when nobody receives any more.
             scope.spawn(move || passes.map(|number| batches.batch(number)).try_for_each(|batch| send.send(batch)));
-            while done < train.steps {
-                let mut row = Row {
-                    step: done + 1,
-                    loss: 0.0,
-                    gradient: 0.0,
-                    learning_rate: learning_rate(train, done),
-                    compression: 0.0,
-                    seconds: 0.0,
-                    parts: Default::default(),
-                };
-                for pass in 0..train.accumulate {
-                    let Ok(mut batch) = receive.recv() else { break };
-                    batch.images = batch.images.to_device(device);
-                    let number = done * train.accumulate as u64 + pass as u64;
-                    let drawn = (!schedules.is_empty())
-                        .then(|| &schedules[Stream::new(&[self.config.seed, RATE, number]).below(schedules.len())]);
-                    let outcome = learner.outcome(&batch, drawn.map(|(_, merge)| merge));
-                    row.compression = drawn.map_or(0.0, |(schedule, _)| schedule.saving);
-                    let share = 1.0 / train.accumulate as f64;
-                    (&outcome.loss * share).backward();
-                    row.loss += outcome.loss.double_value(&[]) * share;
-                    for (name, part) in outcome.parts {
-                        *row.parts.entry(name.to_owned()).or_default() += part.double_value(&[]) * share;
-                    }
-                }
-                if !row.loss.is_finite() {
-                    return Err(Error::Diverged { step: done + 1, loss: row.loss });
-                }
-                row.gradient = optimizer.step(parameters, train, done);
-                learner.constrain();
-                average.update(parameters, train.ema, done);
-                done += 1;
-                row.seconds = seconds();
+            while state.done < train.steps {
+                let mut row = self.step(learner, parameters, &mut state, &receive, &schedules)?;
+                state.seconds = before + started.elapsed().as_secs_f64();
+                row.seconds = state.seconds;
                 metrics.push(&row)?;
-                progress.step(done, row.loss, row.learning_rate);
+                progress.step(state.done, row.loss, row.learning_rate);
                 recent.push(row.loss);
-                let stopped = stop.flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
-                    || stop.seconds.is_some_and(|most| started.elapsed().as_secs_f64() >= most)
-                    || stop.steps.is_some_and(|most| done - first >= most);
-                if stopped || done == train.steps || saved.elapsed().as_secs_f64() >= train.checkpoint_minutes * 60.0 {
-                    Checkpoint::write(
-                        &self.checkpoint(),
-                        self.config,
-                        done,
-                        seconds(),
-                        parameters,
-                        &optimizer,
-                        &average,
-                    )?;
+                let stopped = stop.now(started, state.done - first);
+                let due = saved.elapsed().as_secs_f64() >= train.checkpoint_minutes * 60.0;
+                if stopped || due || state.done == train.steps {
+                    state.write(&self.checkpoint(), self.config, parameters)?;
                     draw(&self.folder.join("curves.svg"), &Metrics::read(&metrics_path)?)?;
                     saved = Instant::now();
                 }
@@ -161,12 +121,46 @@ impl Run<'_> {
                     break;
                 }
             }
-            drop(receive);
-            Ok(())
+            Ok::<_, Error>(())
         })?;
         let last = &recent[recent.len().saturating_sub(100)..];
         let loss = last.iter().sum::<f64>() / last.len().max(1) as f64;
-        Ok(Summary { done, finished: done == train.steps, loss, seconds: seconds() })
+        Ok(Summary { done: state.done, finished: state.done == train.steps, loss, seconds: state.seconds })
+    }
+
+    /// One step of the optimiser, over as many batches as are accumulated.
+    fn step(
+        &self,
+        learner: &dyn Learner,
+        parameters: &[Parameter],
+        state: &mut State,
+        batches: &Receiver<Batch>,
+        schedules: &[(Schedule, Merge)],
+    ) -> Result<Row, Error> {
+        let Config { seed, train, .. } = self.config;
+        let device = parameters[0].tensor.device();
+        let share = 1.0 / train.accumulate as f64;
+        let mut row = Row { step: state.done + 1, learning_rate: learning_rate(train, state.done), ..Row::default() };
+        for mut batch in batches.iter().take(train.accumulate) {
+            batch.images = batch.images.to_device(device);
+            let draw = Stream::new(&[*seed, RATE, batch.number]).below(schedules.len());
+            let drawn = schedules.get(draw);
+            row.compression = drawn.map_or(0.0, |(schedule, _)| schedule.saving);
+            let outcome = learner.outcome(&batch, drawn.map(|(_, merge)| merge));
+            (&outcome.loss * share).backward();
+            row.loss += outcome.loss.double_value(&[]) * share;
+            for (name, part) in outcome.parts {
+                *row.parts.entry(name.to_owned()).or_default() += part.double_value(&[]) * share;
+            }
+        }
+        if !row.loss.is_finite() {
+            return Err(Error::Diverged { step: row.step, loss: row.loss });
+        }
+        row.gradient = state.optimizer.step(parameters, train, state.done);
+        learner.constrain();
+        state.average.update(parameters, train.ema, state.done);
+        state.done += 1;
+        Ok(row)
     }
 
     /// A schedule for each compression rate.
