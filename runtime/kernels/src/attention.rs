@@ -32,7 +32,7 @@ pub struct Attention<'a> {
 
 /// `f32`s of scratch that [`Kernels::attention`] needs so that all `workers` can work at once.
 pub const fn attention_scratch(_queries: usize, keys: usize, head_dim: usize, workers: usize) -> usize {
-    workers * slot(keys, head_dim)
+    workers.saturating_mul(slot(keys, head_dim))
 }
 
 /// Offsets of logits, packed keys, packed values, logits and results of a block of queries, and room to align them.

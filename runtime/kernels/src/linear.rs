@@ -69,7 +69,7 @@ impl Job<'_> {
         let panels = self.layer.outputs / LANES;
         let groups = panels.div_ceil(self.table.panels);
         let workers = parallel.workers().max(1);
-        let wanted = (4 * workers).div_ceil(groups);
+        let wanted = workers.saturating_mul(4).div_ceil(groups);
         let bands = if workers == 1 { 1 } else { wanted.min(rows.div_ceil(ROWS_OF_A_TASK)) };
         let tasks = Tasks::new(groups * bands);
         let body = || {
@@ -84,7 +84,7 @@ impl Job<'_> {
                     accumulate: self.accumulate,
                     rows: rows * band / bands..rows * (band + 1) / bands,
                     panels: first..panels.min(first + self.table.panels),
-                    ahead: first + workers * self.table.panels,
+                    ahead: workers.saturating_mul(self.table.panels).saturating_add(first),
                     y: self.y,
                 };
                 // SAFETY: a `Kernels` proves the instructions, `linear` checked the shapes, and the block is this task's alone.

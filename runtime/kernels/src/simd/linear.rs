@@ -157,7 +157,7 @@ fn write<S: Simd>(s: S, block: &Block, row: usize, panel: usize, sums: &[[f32; L
 #[inline(always)]
 fn next_panels<'a, W>(weights: &'a [W], block: &Block, len: usize) -> &'a [W] {
     let count = block.panels.len();
-    weights.get(block.ahead * (len / count)..).map_or(&[], |rest| &rest[..rest.len().min(len)])
+    weights.get(block.ahead.saturating_mul(len / count)..).map_or(&[], |rest| &rest[..rest.len().min(len)])
 }
 
 /// Divides a block's rows evenly into runs of at most `most`: first row and length of each.

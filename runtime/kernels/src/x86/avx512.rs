@@ -6,7 +6,7 @@ use crate::simd::{Integer, Simd};
 #[derive(Clone, Copy)]
 pub struct Avx512(());
 
-/// AVX-512 VNNI. A value proves that this CPU has it.
+/// AVX-512 F and VNNI. A value proves that this CPU has them.
 #[derive(Clone, Copy)]
 pub struct Vnni(());
 
@@ -21,7 +21,7 @@ impl Avx512 {
 
 impl Vnni {
     /// # Safety
-    /// This CPU has AVX-512 VNNI.
+    /// This CPU has AVX-512 F and VNNI.
     #[inline(always)]
     pub unsafe fn assume() -> Self {
         Vnni(())

@@ -64,15 +64,18 @@ fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
 }
 
 /// Threads that are promised but never come, and threads that come more often than promised.
-struct Unreliable(usize);
+struct Unreliable {
+    workers: usize,
+    times: usize,
+}
 
 impl Parallel for Unreliable {
     fn workers(&self) -> usize {
-        2
+        self.workers
     }
 
     fn broadcast(&self, body: &(dyn Fn() + Sync)) {
-        (0..self.0).for_each(|_| body());
+        (0..self.times).for_each(|_| body());
     }
 }
 
@@ -85,8 +88,9 @@ fn results_do_not_depend_on_the_reliability_of_threads() {
     for precision in [Precision::F32, Precision::I8] {
         let layer = layer.linear(precision);
         let ought = apply(kernels, x.rows(), &layer, Activation::None, None, &Single);
-        for times in [0, 1, 5] {
-            let is = apply(kernels, x.rows(), &layer, Activation::None, None, &Unreliable(times));
+        for (workers, times) in [(2, 0), (2, 1), (2, 5), (0, 1), (usize::MAX / 4 + 1, 1), (usize::MAX, 1)] {
+            let threads = Unreliable { workers, times };
+            let is = apply(kernels, x.rows(), &layer, Activation::None, None, &threads);
             assert_same(&is, &ought, kernels.name());
         }
     }
