@@ -114,7 +114,9 @@ impl fmt::Display for Error {
             Error::Schedule { block } => {
                 write!(f, "the schedule merges more tokens in block {block} than there are to merge")
             }
-            Error::TooLarge => f.write_str("too large for this machine"),
+            Error::TooLarge => f.write_str(
+                "too large for this machine or the runtime (48 blocks, 16383 patches, width 8192, MLP 65536, context 4096)",
+            ),
             Error::Scratch { needed } => write!(f, "the scratch buffer is too short: {needed} floats are needed"),
             Error::Length { what, expected } => write!(f, "{what}: a length of {expected} is needed"),
             Error::Kernel(shape) => write!(f, "internal: {shape}"),

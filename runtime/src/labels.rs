@@ -16,9 +16,9 @@ impl<'a> Labels<'a> {
     /// A bank of `names`, one a line, and as many l2-normalised `rows` `[labels, embedding]`.
     ///
     /// # Errors
-    /// [`Error::Length`] if there is not one row for each name.
+    /// [`Error::Length`] if there is not one row for each name, or rows have no width.
     pub fn new(names: &'a str, rows: &'a [f32], embedding: usize) -> Result<Self, Error> {
-        let expected = names.split('\n').count().checked_mul(embedding).ok_or(Error::TooLarge)?;
+        let expected = names.split('\n').count().checked_mul(embedding.max(1)).ok_or(Error::TooLarge)?;
         crate::vision::expect("label rows", rows.len(), expected)?;
         Ok(Labels { names, rows, embedding })
     }
@@ -54,5 +54,17 @@ impl<'a> Labels<'a> {
     /// The embeddings, `[embedding]` each.
     pub fn rows(&self) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         self.rows.chunks_exact(self.embedding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bank_has_a_row_of_some_width_for_each_name() {
+        assert_eq!(Labels::new("cat\ndog", &[0.0; 6], 3).unwrap().len(), 2);
+        assert!(Labels::new("cat\ndog", &[0.0; 5], 3).is_err());
+        assert!(Labels::new("", &[], 0).is_err());
     }
 }

@@ -197,13 +197,13 @@ impl Plan {
             Merge::Ward => 2 * self.shape.width,
             Merge::Tome => self.shape.head_dim(),
         };
-        (tokens.div_ceil(2) * (tokens / 2) * features) as u64
+        [tokens.div_ceil(2), tokens / 2, features].map(|n| n as u64).iter().product()
     }
 
     /// Multiply-adds of the whole tower, from pixels to embedding, merging included.
     pub fn macs(&self) -> u64 {
         let shape = &self.shape;
-        let patches = ((self.tokens() - 1) * shape.patch_values() * shape.width) as u64;
+        let patches: u64 = [self.tokens() - 1, shape.patch_values(), shape.width].map(|n| n as u64).iter().product();
         patches + self.blocks().map(|block| block.macs).sum::<u64>() + (shape.width * shape.embedding) as u64
     }
 
