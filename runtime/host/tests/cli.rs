@@ -76,6 +76,13 @@ fn labels_made_on_the_board_are_the_labels_made_on_the_fly() {
     succeed(&[&again[..], &["--force"]].concat());
     let report = json(&succeed(&["inspect", pets, "--json"]));
     assert_eq!((&report["labels"], &report["templates"]), (&json(r#"["a cat"]"#), &json(r#"["{}"]"#)));
+
+    let own = models.path("own.json");
+    fs::write(&own, r#"{"cat": ["a cat", "my {}"], "dog": "a dog"}"#).unwrap();
+    succeed(&["labels", "--model", vision, "--text", tower, "--file", str(&own), "-o", pets, "--force"]);
+    let report = json(&succeed(&["inspect", pets, "--json"]));
+    assert_eq!((&report["labels"], &report["templates"]), (&json(r#"["cat","dog"]"#), &json("[]")));
+    assert!(!succeed(&["inspect", pets]).contains("templates"));
 }
 
 #[test]

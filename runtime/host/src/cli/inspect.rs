@@ -220,7 +220,8 @@ fn vision(file: String, vision: &Vision<'_>) -> Result<VisionReport> {
         logit_scale: vision.logit_scale(),
         logit_bias: vision.logit_bias(),
         labels: vision.labels().and_then(|_| lines("edgelip.labels")),
-        templates: lines("edgelip.template").unwrap_or_default(),
+        // Of labels that all have prompts of their own the file says no template, by an empty value.
+        templates: lines("edgelip.template").unwrap_or_default().into_iter().filter(|line| !line.is_empty()).collect(),
         provenance: provenance(vision.file()),
     })
 }
