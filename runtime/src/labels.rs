@@ -18,7 +18,10 @@ impl<'a> Labels<'a> {
     /// # Errors
     /// [`Error::Length`] if there is not one row for each name, or rows have no width.
     pub fn new(names: &'a str, rows: &'a [f32], embedding: usize) -> Result<Self, Error> {
-        let expected = names.split('\n').count().checked_mul(embedding.max(1)).ok_or(Error::TooLarge)?;
+        let expected = names.split('\n').count().checked_mul(embedding).ok_or(Error::TooLarge)?;
+        if embedding == 0 {
+            return Err(Error::Length { what: "width of label rows", expected: 1 });
+        }
         crate::vision::expect("label rows", rows.len(), expected)?;
         Ok(Labels { names, rows, embedding })
     }
@@ -65,6 +68,6 @@ mod tests {
     fn a_bank_has_a_row_of_some_width_for_each_name() {
         assert_eq!(Labels::new("cat\ndog", &[0.0; 6], 3).unwrap().len(), 2);
         assert!(Labels::new("cat\ndog", &[0.0; 5], 3).is_err());
-        assert!(Labels::new("", &[], 0).is_err());
+        assert!(Labels::new("", &[], 0).is_err() && Labels::new("cat", &[0.0], 0).is_err());
     }
 }
