@@ -1,5 +1,6 @@
 //! `config.json` of a Hugging Face CLIP, with transformers' defaults for absent keys.
 
+use edgelip_runtime::plan::MAX_BLOCKS;
 use serde_json::Value;
 
 use super::fields::Fields;
@@ -66,7 +67,7 @@ fn vision(config: &Fields) -> Result<VisionConfig, Error> {
         patch,
         width,
         heads,
-        blocks: config.size("num_hidden_layers", 12)?,
+        blocks: blocks(config)?,
         mlp: config.size("intermediate_size", 3072)?,
         activation: activation(config)?,
         norm_eps: norm_eps(config)?,
@@ -92,7 +93,7 @@ fn text(config: &Fields) -> Result<TextConfig, Error> {
         vocabulary,
         width,
         heads,
-        blocks: config.size("num_hidden_layers", 12)?,
+        blocks: blocks(config)?,
         mlp: config.size("intermediate_size", 2048)?,
         activation: activation(config)?,
         norm_eps: norm_eps(config)?,
@@ -113,6 +114,17 @@ fn width(config: &Fields, default: usize, default_heads: usize) -> Result<(usize
         return Err(config.error("num_attention_heads", format!("{heads} does not divide hidden_size {width}")));
     }
     Ok((width, heads))
+}
+
+/// Checked before anything is made for each block, so that an absurd number is an error and not a full memory.
+fn blocks(config: &Fields) -> Result<usize, Error> {
+    let blocks = config.size("num_hidden_layers", 12)?;
+    if blocks > MAX_BLOCKS {
+        return Err(
+            config.error("num_hidden_layers", format!("{blocks} is more than the {MAX_BLOCKS} that are supported"))
+        );
+    }
+    Ok(blocks)
 }
 
 fn activation(config: &Fields) -> Result<Activation, Error> {

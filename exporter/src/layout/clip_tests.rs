@@ -144,6 +144,8 @@ fn unsupported_settings_are_named() {
     );
     assert!(with("vision_config", "image_size", json!([32, 48])).contains("not square"));
     assert!(with("text_config", "num_attention_heads", json!(3)).contains("3 does not divide hidden_size 4"));
+    assert!(with("vision_config", "num_hidden_layers", json!(1 << 24)).contains("more than the 48 that are supported"));
+    assert!(with("text_config", "num_hidden_layers", json!(49)).contains("text_config.num_hidden_layers: 49 is more"));
     assert!(with("text_config", "hidden_size", json!(-4)).contains("text_config.hidden_size: -4 is not"));
     assert!(with("text_config", "layer_norm_eps", json!(0)).contains("layer_norm_eps"));
     assert!(with("text_config", "eos_token_id", json!([1, 2])).contains("eos_token_id"));
