@@ -19,7 +19,8 @@ impl Output {
     /// Starts a file beside its final place.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it exists and is not to be replaced, [`Error::Io`] if the folder can't be written to.
+    /// [`Error::Malformed`] if it exists and is not to be replaced, or is no regular file; [`Error::Io`] if the folder can't be
+    /// written to.
     pub fn create(path: impl AsRef<Path>, replace: bool) -> Result<Self, Error> {
         let path = path.as_ref().to_path_buf();
         Self::check(&path, replace)?;
@@ -40,6 +41,8 @@ impl Output {
         let path = path.as_ref();
         match fs::metadata(path) {
             Ok(kind) if kind.is_dir() => Err(Error::malformed(path, "is a directory")),
+            // Renaming over a device or a pipe would not write to it but take its place.
+            Ok(kind) if !kind.is_file() => Err(Error::malformed(path, "is not a regular file")),
             Ok(_) if !replace => Err(Error::malformed(path, "exists already; give --force to replace it")),
             _ => Ok(()),
         }
@@ -125,6 +128,15 @@ mod tests {
         output.write_all(b"new").unwrap();
         output.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_device_is_never_replaced() {
+        for replace in [false, true] {
+            assert!(Output::check("/dev/null", replace).unwrap_err().to_string().contains("not a regular file"));
+            assert!(Output::create("/dev/null", replace).is_err());
+        }
     }
 
     #[test]
