@@ -1,0 +1,153 @@
+//! Labels three photos with two compressions of one model, on a Cortex-M without a heap, and holds the scores against the host's.
+//!
+//! The model files are executed in flash; all working memory is two static arrays. Output goes to the debugger (or QEMU) by semihosting,
+//! and the exit code says whether every score was right.
+#![no_std]
+#![no_main]
+
+mod golden;
+mod stack;
+
+use core::fmt::Write;
+use core::panic::PanicInfo;
+
+use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_semihosting::{debug, hio};
+use edgelip_cortex_m::flash;
+use edgelip_cortex_m::labeller::{Arena, Labelled, MAX_PIXELS, label};
+use edgelip_runtime::image::Rgb;
+use edgelip_runtime::{Kernels, Vision, classify};
+
+/// Length of the scratch memory in `f32`s: what the merged model needs: matching tokens takes more than it saves at this size.
+const ARENA: usize = if cfg!(feature = "small-arena") { 9 * 1024 } else { 36 * 1024 };
+/// How far a score may be from the host's.
+const TOLERANCE: f32 = 1e-3;
+/// How many labels are printed.
+const TOP: usize = 3;
+
+#[entry]
+fn main() -> ! {
+    // `entry` hands these out as exclusive references, once.
+    static mut SCRATCH: [f32; ARENA] = [0.0; ARENA];
+    static mut PIXELS: [u8; MAX_PIXELS] = [0; MAX_PIXELS];
+
+    let Ok(mut console) = hio::hstdout() else { halt(false) };
+    let arena = Arena { scratch: SCRATCH, pixels: PIXELS };
+    let passed = run(arena, &mut console).is_ok_and(|passed| passed);
+    halt(passed)
+}
+
+/// Labels everything with everything; whether all went as on the host.
+fn run(mut arena: Arena<'_>, console: &mut hio::HostStream) -> Result<bool, core::fmt::Error> {
+    writeln!(
+        console,
+        "edgelip on {}, random weights: the labels mean nothing, the scores must match",
+        env!("MACHINE")
+    )?;
+    let mut passed = true;
+    for (name, bytes) in flash::MODELS {
+        passed &= run_model(name, bytes, &mut arena, console)?;
+    }
+    writeln!(console, "arena: {} bytes; deepest stack: {} bytes", 4 * ARENA + MAX_PIXELS, stack::deepest())?;
+    writeln!(console, "{}", if passed { "passed" } else { "FAILED" })?;
+    Ok(passed)
+}
+
+fn run_model(
+    name: &str,
+    bytes: &[u8],
+    arena: &mut Arena<'_>,
+    console: &mut hio::HostStream,
+) -> Result<bool, core::fmt::Error> {
+    let vision = match Vision::open(bytes, Kernels::generic()) {
+        Ok(vision) => vision,
+        Err(error) => {
+            writeln!(console, "model `{name}` at {:p}: {error}", bytes.as_ptr())?;
+            return Ok(false);
+        }
+    };
+    writeln!(
+        console,
+        "model `{name}` at {:p}: {} bytes, {} thousand multiply-adds, {} of {ARENA} floats",
+        bytes.as_ptr(),
+        bytes.len(),
+        vision.plan().macs() / 1000,
+        vision.scratch_len(1).unwrap_or(usize::MAX),
+    )?;
+    // Instructions of a label are counted as the difference that ten more make.
+    let times = if option_env!("REPEAT") == Some(name) { 11 } else { 1 };
+    for (photo, data) in flash::PHOTOS {
+        let image = Rgb { data, height: flash::PHOTO_HEIGHT, width: flash::PHOTO_WIDTH };
+        let mut labelled = label(&vision, image, arena);
+        for _ in 1..times {
+            labelled = label(&vision, image, arena);
+        }
+        match labelled {
+            Ok(labelled) if report(&vision, name, photo, &labelled, console)? => {}
+            Ok(_) => return Ok(false),
+            Err(error) => {
+                writeln!(console, "photo `{photo}`: {error}")?;
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Prints the best labels; whether all scores are the host's.
+fn report(
+    vision: &Vision<'_>,
+    model: &str,
+    photo: &str,
+    labelled: &Labelled,
+    console: &mut hio::HostStream,
+) -> Result<bool, core::fmt::Error> {
+    let (Some(bank), Some(golden)) = (vision.labels(), golden::scores(model, photo)) else {
+        writeln!(console, "photo `{photo}`: nothing to compare with")?;
+        return Ok(false);
+    };
+    write!(console, "  {photo:8}")?;
+    let mut top = [0; TOP];
+    let found = classify::top_k(labelled.scores(), &mut top);
+    for &index in &top[..found] {
+        let hundredths = (labelled.scores()[index] * 1e4 + 0.5) as u32;
+        write!(console, "{} {}.{:02} %  ", bank.name(index).unwrap_or("?"), hundredths / 100, hundredths % 100)?;
+    }
+
+    let (mut agree, mut worst) = (golden.len() == bank.len(), 0.0f32);
+    for (name, score) in bank.names().zip(labelled.scores()) {
+        let expected = golden.iter().find(|golden| golden.0 == name).map_or(f32::INFINITY, |golden| golden.1);
+        let off = (score - expected).abs();
+        worst = worst.max(off);
+        // Also false for what is not a number.
+        agree &= off <= TOLERANCE;
+    }
+    writeln!(console, "(off by {} millionths)", (worst * 1e6) as u32)?;
+    Ok(agree)
+}
+
+/// Tells the debugger how it went, then stands still: nothing runs on after a failure.
+fn halt(passed: bool) -> ! {
+    debug::exit(if passed { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// A mistake in this program. Nothing is formatted: that alone would cost more code than the kernels.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    if let Ok(mut console) = hio::hstdout() {
+        let _ = console.write_all(b"panic\n");
+    }
+    halt(false)
+}
+
+/// A fault that the core itself found: a wild address, an instruction it has not.
+#[exception]
+unsafe fn HardFault(_: &ExceptionFrame) -> ! {
+    if let Ok(mut console) = hio::hstdout() {
+        let _ = console.write_all(b"hard fault\n");
+    }
+    halt(false)
+}

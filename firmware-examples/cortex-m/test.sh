@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs the firmware on both machines in QEMU: as it should be, and with all that can be wrong in the field. Exits 0 if everything is as told below.
+set -euo pipefail
+cd "$(dirname "$0")"
+failed=0
+
+# expect TARGET FEATURES EXIT-CODE TEXT
+expect() {
+  local output code=0
+  cargo build --quiet --release --target "$1" --features "$2"
+  output=$(./run.sh "target/$1/release/edgelip-cortex-m") || code=$?
+  if [ "$code" = "$3" ] && grep -qF "$4" <<<"$output"; then
+    printf 'ok      %-27s %-14s exit %s: %s\n' "$1" "${2:--}" "$code" "$(grep -F "$4" <<<"$output" | head -1)"
+  else
+    printf 'FAILED  %-27s %-14s exit %s, %s wanted with: %s\n%s\n' "$1" "${2:--}" "$code" "$3" "$4" "$output"
+    failed=1
+  fi
+}
+
+for target in thumbv7em-none-eabihf thumbv8m.main-none-eabihf; do
+  expect "$target" corrupted 1 'not a well-formed ONNX file'
+  expect "$target" missing-model 1 'not a well-formed ONNX file'
+  expect "$target" small-arena 1 'the scratch buffer is too short: 24992 floats are needed'
+  expect "$target" "" 0 passed
+done
+./golden.sh --check || failed=1
+exit $failed
