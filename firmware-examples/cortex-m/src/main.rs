@@ -18,7 +18,7 @@ use edgelip_cortex_m::labeller::{Arena, Labelled, MAX_PIXELS, label};
 use edgelip_runtime::image::Rgb;
 use edgelip_runtime::{Kernels, Vision, classify};
 
-/// Length of the scratch memory in `f32`s: what the merged model needs: matching tokens takes more than it saves at this size.
+/// Length of the scratch memory in `f32`s. The merged model needs most: at this size matching tokens takes more than fewer tokens save.
 const ARENA: usize = if cfg!(feature = "small-arena") { 9 * 1024 } else { 36 * 1024 };
 /// How far a score may be from the host's.
 const TOLERANCE: f32 = 1e-3;
