@@ -124,3 +124,12 @@ fn what_fails_its_verification_is_not_kept() {
     assert_eq!(files(out.path()), ["model.onnx"]);
     assert_eq!(fs::read(out.path().join("model.onnx")).expect("read"), b"precious");
 }
+
+#[test]
+fn a_checkpoint_is_not_replaced_by_its_export() {
+    let folder = copy();
+    let weights = folder.path().join("model.safetensors");
+    let before = fs::read(&weights).expect("read");
+    refused(folder.path(), &format!("-o {} --force", weights.display()), "is the checkpoint itself");
+    assert!(fs::read(&weights).expect("read") == before);
+}

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use edgelip::label_bank::LabelBank;
 use edgelip::onnx::OnnxModel;
 use edgelip::output::Output;
@@ -32,6 +32,11 @@ pub fn run(args: &Args) -> Result<bool> {
     }
     let wanted = Wanted::read(args)?;
     let mut clip = Clip::open(&args.checkpoint)?;
+    for path in [&args.output, &args.text].into_iter().flatten() {
+        if clip.checkpoint().files().any(|weights| is_same(weights, path)) {
+            bail!("{}: is the checkpoint itself; name another file to write", path.display());
+        }
+    }
     if let Some(side) = args.image_size {
         clip.set_image_size(side)?;
     }
@@ -170,7 +175,8 @@ impl Export<'_> {
         let mut file =
             NamedTempFile::with_prefix_in(".edgelip-", folder(output)).map_err(edgelip_export::Error::io(output))?;
         write(&self.text_model(Precision::F32)?, &mut file, "text tower, for the labels")?;
-        Ok((None, embed(file.path())?))
+        self.verify("text tower, for the labels", summary, |options| verify::text(self.clip, file.path(), options))?;
+        Ok((None, if summary.passed() { embed(file.path())? } else { None }))
     }
 
     fn vision(
@@ -220,6 +226,11 @@ fn write(model: &OnnxModel<'_>, writer: &mut impl Write, what: &str) -> Result<(
     writer.flush()?;
     bar.finish_and_clear();
     Ok(())
+}
+
+/// Whether two paths lead to one file.
+fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The folder of a file to be.
