@@ -6,11 +6,9 @@ venv=${EDGELIP_VENV:-$models/venv}
 (
   set -euo pipefail
   [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-  # torch itself without its GPU packages; what its import needs, which the build asks for the paths.
-  "$venv/bin/python" -c 'import torch' 2>/dev/null || {
-    "$venv/bin/pip" install --quiet --no-deps torch==2.11.0
-    "$venv/bin/pip" install --quiet typing_extensions filelock sympy networkx jinja2 fsspec numpy setuptools
-  }
+  # Of torch's gigabytes of dependencies, libtorch_cpu.so itself needs only these two; torch's Python side is not used.
+  "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' ||
+    "$venv/bin/pip" install --quiet --no-deps torch==2.11.0 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
   if [ ! -f "$models/minilm/model.safetensors" ]; then
     mkdir -p "$models/minilm"
     scratch=$(mktemp -d)
@@ -20,7 +18,6 @@ venv=${EDGELIP_VENV:-$models/venv}
     rm -r "$scratch"
   fi
 ) || { echo "setup.sh failed" >&2; return 1 2>/dev/null || exit 1; }
-torch_lib=$("$venv/bin/python" -c 'import pathlib, importlib.util as u; print(pathlib.Path(u.find_spec("torch").origin).parent / "lib")')
-export LIBTORCH_USE_PYTORCH=1
-export PATH="$venv/bin:$PATH"
-export LD_LIBRARY_PATH="$torch_lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+LIBTORCH=$("$venv/bin/python" -c 'import importlib.util as u, pathlib; print(pathlib.Path(u.find_spec("torch").origin).parent)')
+export LIBTORCH
+export LD_LIBRARY_PATH="$LIBTORCH/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
