@@ -53,7 +53,7 @@ impl Dataset {
     /// Reads and decodes one file or folder.
     ///
     /// # Errors
-    /// As [`record::read`]; single rows that are damaged are counted, not fatal.
+    /// As [`super::read`]; single rows that are damaged are counted, not fatal.
     pub fn read(path: &Path) -> Result<Dataset, Error> {
         let mut dataset = Dataset::default();
         let mut waiting = Vec::with_capacity(CHUNK);
