@@ -1,8 +1,6 @@
 //! The text tower: token ids to embedding.
 
-use edgelip_kernels::{
-    Activation, Kernels, Linear, Parallel, Rows, RowsMut, attention_scratch, linear_scratch, math, padded,
-};
+use edgelip_kernels::{Kernels, Linear, Parallel, attention_scratch, linear_scratch, math, padded};
 
 use crate::model::{LinearShape, Loader, Metadata, Precision, Table, invalid, linear_name};
 use crate::onnx::File;
@@ -134,7 +132,7 @@ impl<'a> Text<'a> {
             self.transformer.attend(index, &mut buffers, count, rows.clone(), Sight::Causal, parallel)?;
             self.transformer.mlp(index, &mut buffers, rows, parallel)?;
         }
-        self.project(&mut buffers, read, embedding, parallel)
+        self.transformer.project(&self.projection, &mut buffers, read, embedding, parallel)
     }
 
     /// The position of the token whose row becomes the embedding.
@@ -162,25 +160,6 @@ impl<'a> Text<'a> {
                 }
             }
         }
-    }
-
-    /// The projection of one row, scaled to length 1.
-    fn project(
-        &self,
-        buffers: &mut Buffers<'_>,
-        row: usize,
-        embedding: &mut [f32],
-        parallel: &dyn Parallel,
-    ) -> Result<(), Error> {
-        let Transformer { kernels, width, norm_eps, .. } = &self.transformer;
-        let stride = padded(*width);
-        let pooled = Rows::new(&buffers.tokens[row * stride..], 1, stride)?;
-        kernels.layer_norm(pooled, *width, *norm_eps, RowsMut::new(buffers.rows, 1, stride)?, parallel)?;
-        let projected = RowsMut::new(buffers.query, 1, self.projection.outputs)?;
-        let normed = Rows::new(buffers.rows, 1, stride)?;
-        kernels.linear(normed, &self.projection, Activation::None, false, projected, buffers.kernel, parallel)?;
-        kernels.normalize(&buffers.query[..embedding.len()], embedding);
-        Ok(())
     }
 
     fn lengths(&self, tokens: usize, workers: usize) -> [usize; 5] {

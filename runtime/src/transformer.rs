@@ -186,6 +186,25 @@ impl<'a> Transformer<'a> {
         )?;
         Ok(())
     }
+
+    /// The projection of one token's norm, scaled to length 1.
+    pub(crate) fn project(
+        &self,
+        projection: &Linear<'_>,
+        buffers: &mut Buffers<'_>,
+        row: usize,
+        embedding: &mut [f32],
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
+        let (kernels, width) = (&self.kernels, padded(self.width));
+        let token = Rows::new(&buffers.tokens[row * width..], 1, width)?;
+        kernels.layer_norm(token, self.width, self.norm_eps, RowsMut::new(buffers.rows, 1, width)?, parallel)?;
+        let normed = Rows::new(buffers.rows, 1, width)?;
+        let projected = RowsMut::new(buffers.query, 1, projection.outputs)?;
+        kernels.linear(normed, projection, Activation::None, false, projected, buffers.kernel, parallel)?;
+        kernels.normalize(&buffers.query[..embedding.len()], embedding);
+        Ok(())
+    }
 }
 
 /// The part of a layer that gives the outputs in `range`, whose ends are multiples of [`LANES`].

@@ -131,7 +131,7 @@ impl<'a> Vision<'a> {
             let rows = block.tokens_out.min(block.queries);
             self.transformer.mlp(index, &mut buffers, 0..rows, parallel)?;
         }
-        self.project(&mut buffers, embedding, parallel)
+        self.transformer.project(&self.projection, &mut buffers, 0, embedding, parallel)
     }
 
     /// Patches to tokens; the class token comes first and needs no computing.
@@ -175,20 +175,6 @@ impl<'a> Vision<'a> {
         let (kernels, rule) = (&self.transformer.kernels, self.plan.merge());
         merge::merge(kernels, rule, shape, tokens, r, buffers.kernel, parallel)?;
         core::mem::swap(&mut buffers.tokens, &mut buffers.rows);
-        Ok(())
-    }
-
-    /// The class token's projection, scaled to length 1.
-    fn project(&self, buffers: &mut Buffers<'_>, embedding: &mut [f32], parallel: &dyn Parallel) -> Result<(), Error> {
-        let (kernels, width) = (&self.transformer.kernels, self.plan.shape().width);
-        let stride = padded(width);
-        let class = Rows::new(buffers.tokens, 1, stride)?;
-        let normed = RowsMut::new(buffers.rows, 1, stride)?;
-        kernels.layer_norm(class, width, self.transformer.norm_eps, normed, parallel)?;
-        let projected = RowsMut::new(buffers.query, 1, self.projection.outputs)?;
-        let normed = Rows::new(buffers.rows, 1, stride)?;
-        kernels.linear(normed, &self.projection, Activation::None, false, projected, buffers.kernel, parallel)?;
-        kernels.normalize(&buffers.query[..embedding.len()], embedding);
         Ok(())
     }
 
