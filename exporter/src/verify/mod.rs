@@ -15,7 +15,6 @@ mod tract;
 use std::path::Path;
 
 use edgelip::Mapping;
-use edgelip_kernels::Pool;
 use edgelip_runtime::onnx;
 use ndarray::{Array2, Axis, Ix2};
 use tract_onnx::prelude::Tensor;
@@ -64,7 +63,7 @@ pub fn vision(source: &dyn Source, path: &Path, options: &Options) -> Result<Rep
     progress("runtime");
     let (described, runtime) = {
         let mapping = map(path)?;
-        (describe(&mapping)?, native::images(&mapping, &images, &Pool::new(threads))?)
+        (describe(&mapping)?, native::images(&mapping, &images, threads)?)
     };
 
     progress("reference");
@@ -110,7 +109,7 @@ pub fn text(source: &dyn Source, path: &Path, options: &Options) -> Result<Repor
     progress("runtime");
     let (described, runtime) = {
         let mapping = map(path)?;
-        (describe(&mapping)?, native::texts(&mapping, &texts, source.model().embedding, &Pool::new(threads))?)
+        (describe(&mapping)?, native::texts(&mapping, &texts, source.model().embedding, threads)?)
     };
 
     progress("reference");

@@ -1,23 +1,42 @@
 //! The runtime on the file in place, as a board runs it.
 
-use edgelip_kernels::{Kernels, Pool};
+use edgelip::Mapping;
+use edgelip_kernels::{Kernels, Parallel, Pool};
 use edgelip_runtime::{Text, Vision, classify};
 use ndarray::{Array2, ArrayView1, Axis};
 
 use super::inputs;
 use crate::Error;
 
+/// Threads that let go of the file's pages after each operator: an export must not need the memory of what it writes.
+struct Frugal<'a> {
+    pool: Pool,
+    file: &'a Mapping,
+}
+
+impl Parallel for Frugal<'_> {
+    fn workers(&self) -> usize {
+        self.pool.workers()
+    }
+
+    fn broadcast(&self, body: &(dyn Fn() + Sync)) {
+        self.pool.broadcast(body);
+        self.file.release();
+    }
+}
+
 /// Embeddings `[images, embedding]`.
 ///
 /// # Errors
 /// [`Error::Runtime`].
-pub fn images(bytes: &[u8], images: &[inputs::Image], pool: &Pool) -> Result<Array2<f32>, Error> {
-    let vision = Vision::open(bytes, Kernels::detect())?;
-    let mut scratch = vec![0.0; vision.scratch_len(threads(pool))?];
+pub fn images(file: &Mapping, images: &[inputs::Image], threads: usize) -> Result<Array2<f32>, Error> {
+    let vision = Vision::open(file, Kernels::detect())?;
+    let parallel = Frugal { pool: Pool::new(threads), file };
+    let mut scratch = vec![0.0; vision.scratch_len(parallel.workers())?];
     let mut embeddings = Array2::zeros((images.len(), vision.shape().embedding));
     for (image, mut row) in images.iter().zip(embeddings.axis_iter_mut(Axis(0))) {
         let out = row.as_slice_mut().expect("rows are contiguous");
-        vision.embed(&image.bytes, &mut scratch, pool, out)?;
+        vision.embed(&image.bytes, &mut scratch, &parallel, out)?;
     }
     Ok(embeddings)
 }
@@ -26,14 +45,15 @@ pub fn images(bytes: &[u8], images: &[inputs::Image], pool: &Pool) -> Result<Arr
 ///
 /// # Errors
 /// [`Error::Runtime`].
-pub fn texts(bytes: &[u8], texts: &[inputs::Text], embedding: usize, pool: &Pool) -> Result<Array2<f32>, Error> {
-    let text = Text::open(bytes, Kernels::detect())?;
+pub fn texts(file: &Mapping, texts: &[inputs::Text], embedding: usize, threads: usize) -> Result<Array2<f32>, Error> {
+    let text = Text::open(file, Kernels::detect())?;
+    let parallel = Frugal { pool: Pool::new(threads), file };
     let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(1);
-    let mut scratch = vec![0.0; text.scratch_len(longest, threads(pool))?];
+    let mut scratch = vec![0.0; text.scratch_len(longest, parallel.workers())?];
     let mut embeddings = Array2::zeros((texts.len(), embedding));
     for (input, mut row) in texts.iter().zip(embeddings.axis_iter_mut(Axis(0))) {
         let out = row.as_slice_mut().expect("rows are contiguous");
-        text.embed(&input.ids, &mut scratch, pool, out)?;
+        text.embed(&input.ids, &mut scratch, &parallel, out)?;
     }
     Ok(embeddings)
 }
@@ -51,8 +71,4 @@ pub fn logits(bytes: &[u8], embedding: ArrayView1<f32>) -> Result<Option<Vec<f32
     let embedding = embedding.to_vec();
     classify::logits(vision.kernels(), &embedding, &labels, vision.logit_scale(), vision.logit_bias(), &mut logits)?;
     Ok(Some(logits))
-}
-
-fn threads(pool: &Pool) -> usize {
-    edgelip_kernels::Parallel::workers(pool)
 }

@@ -45,6 +45,14 @@ impl Mapping {
         // Advice that is not taken costs time, not correctness.
         let _ = self.0.advise(memmap2::Advice::WillNeed);
     }
+
+    /// Takes the pages read so far out of this process's memory; they come back from the file, or the system's cache of it, when they are used.
+    pub fn release(&self) {
+        // SAFETY: the mapping is read-only, so there is nothing in its pages that the file does not hold: what is read again is the same.
+        #[cfg(unix)]
+        #[allow(unsafe_code)]
+        let _ = unsafe { self.0.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    }
 }
 
 impl Deref for Mapping {
@@ -83,6 +91,8 @@ mod tests {
         fs::write(&new, b"newer").unwrap();
         let mapping = Mapping::open(&old).unwrap();
         fs::rename(&new, &old).unwrap();
+        assert_eq!(&*mapping, b"old");
+        mapping.release();
         assert_eq!(&*mapping, b"old");
         assert_eq!(&*Mapping::open(&old).unwrap(), b"newer");
     }
