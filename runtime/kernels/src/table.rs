@@ -12,7 +12,8 @@ pub(crate) struct Table {
     pub panels: usize,
     /// Computes a block of a layer's outputs.
     pub linear: unsafe fn(&Block),
-    /// Writes a row as bytes for the integer `linear`, zero bytes up to the end; returns the row's scale.
+    /// Writes a row as bytes for the integer `linear`; returns the row's scale. What lies past the row in `bytes` does not count: its weights are zero,
+    /// or it is never read.
     pub quantise: unsafe fn(row: &[f32], bytes: &mut [u8]) -> f32,
     /// Computes one head of an attention.
     pub head: unsafe fn(&Head, scratch: &mut [f32]),
