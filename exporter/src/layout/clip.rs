@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::clip_config::{self, Towers};
 use super::fields::Fields;
+use super::tensors::{Expected, match_tensors, push, push_pair};
 use super::{position, preprocess, tokenizer};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
@@ -19,13 +20,6 @@ pub struct Clip {
     names: BTreeMap<String, String>,
     /// Patches along height and width of the stored position embedding.
     grid: [usize; 2],
-}
-
-/// A tensor that must be there: canonical name, the checkpoint's name, shape.
-struct Expected {
-    canonical: String,
-    name: String,
-    shape: Vec<usize>,
 }
 
 impl Clip {
@@ -58,7 +52,8 @@ impl Clip {
         if vision.is_some() && text.is_some() {
             expected.push(Expected { canonical: "logit_scale".into(), name: "logit_scale".into(), shape: vec![] });
         }
-        let names = match_tensors(&checkpoint, &prefix, expected)?;
+        let ignored = |name: &str| name.ends_with(".position_ids") || name == "logit_scale";
+        let names = match_tensors(&checkpoint, &prefix, expected, "CLIP", ignored)?;
 
         let preprocess = match &vision {
             Some(vision) => Some(preprocess::read(folder, vision.image_size)?),
@@ -191,48 +186,6 @@ fn prefix(checkpoint: &Checkpoint) -> String {
         })
     };
     checkpoint.names().find_map(before).unwrap_or_default()
-}
-
-/// Canonical names to the checkpoint's, if exactly the expected tensors are there.
-fn match_tensors(
-    checkpoint: &Checkpoint,
-    prefix: &str,
-    expected: Vec<Expected>,
-) -> Result<BTreeMap<String, String>, Error> {
-    let mut problems = Vec::new();
-    let mut names = BTreeMap::new();
-    for Expected { canonical, name, shape } in expected {
-        let name = format!("{prefix}{name}");
-        match checkpoint.shape(&name) {
-            None => problems.push(format!("`{name}` is missing")),
-            Some(found) if found != shape && !(shape.is_empty() && found == [1]) => {
-                problems.push(format!("`{name}` is {found:?}, but config.json makes it {shape:?}"));
-            }
-            Some(_) => {}
-        }
-        names.insert(canonical, name);
-    }
-    let known: std::collections::BTreeSet<&String> = names.values().collect();
-    for name in checkpoint.names() {
-        let ignored = name.ends_with(".position_ids") || name.strip_prefix(prefix) == Some("logit_scale");
-        if !ignored && !known.contains(&name.to_owned()) {
-            problems.push(format!("`{name}` is not part of a CLIP of this configuration"));
-        }
-    }
-    if problems.is_empty() {
-        return Ok(names);
-    }
-    Err(Error::Tensors { path: checkpoint.folder().into(), problems })
-}
-
-fn push(expected: &mut Vec<Expected>, canonical: String, name: String, shape: &[usize]) {
-    expected.push(Expected { canonical, name, shape: shape.to_vec() });
-}
-
-/// A weight and its bias.
-fn push_pair(expected: &mut Vec<Expected>, canonical: &str, name: &str, weight: &[usize]) {
-    push(expected, format!("{canonical}.weight"), format!("{name}.weight"), weight);
-    push(expected, format!("{canonical}.bias"), format!("{name}.bias"), &weight[..1]);
 }
 
 fn vision_tensors(vision: &VisionConfig, embedding: usize, expected: &mut Vec<Expected>) {

@@ -5,4 +5,5 @@ mod clip_config;
 mod fields;
 mod position;
 pub mod preprocess;
+mod tensors;
 pub mod tokenizer;
