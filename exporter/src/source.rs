@@ -13,9 +13,10 @@
 //! | `{tower}.blocks.{i}.{q,k,v,out}.{weight,bias}` | `[D, D]`, `[D]` |
 //! | `{tower}.blocks.{i}.fc1.{weight,bias}` | `[M, D]`, `[M]` |
 //! | `{tower}.blocks.{i}.fc2.{weight,bias}` | `[D, M]`, `[D]` |
-//! | `{tower}.projection.weight` | `[E, D]` |
+//! | `{tower}.projection.weight` | `[E, D]`; a text tower with post-norms may do without, E is D then |
 //! | `text.token.weight`, `text.position` | `[V, D]`, `[S, D]` |
-//! | `text.final_norm.{weight,bias}` | `[D]` |
+//! | `text.final_norm.{weight,bias}` | `[D]`, with pre-norms |
+//! | `text.token_type`, `text.embed_norm.{weight,bias}` | `[D]`, added to each token and the norm after it, with post-norms |
 //! | `logit_scale` (optional) | `[]`, its logarithm |
 
 use std::fmt;
@@ -51,7 +52,7 @@ pub trait Source {
 /// What a checkpoint is, whatever its layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// The kind of model, as the file's metadata names it: `clip`.
+    /// The kind of model, as the file's metadata names it: `clip`, `bert`.
     pub family: String,
     /// Length of an embedding, the same for both towers.
     pub embedding: usize,
@@ -129,7 +130,7 @@ impl VisionConfig {
     }
 }
 
-/// The text tower of a CLIP-like model.
+/// A text tower: CLIP's or BERT's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextConfig {
     /// Longest sequence in tokens, start and end token included.
@@ -148,10 +149,31 @@ pub struct TextConfig {
     pub activation: Activation,
     /// Added to the variance in LayerNorms.
     pub norm_eps: f32,
+    /// Where LayerNorms stand.
+    pub norm: NormPlace,
     /// Id of the token that ends a text.
     pub eot: u32,
-    /// Which row is the text's.
+    /// What the text's embedding is read from.
     pub pooling: TextPooling,
+}
+
+/// Where the LayerNorms of a text tower stand, and with that what its attention sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormPlace {
+    /// Before attention and MLP of each block, and before the projection; attention is causal: CLIP's.
+    Pre,
+    /// Behind the residual sums of each block, and behind the token embedding; attention sees all tokens: BERT's.
+    Post,
+}
+
+impl NormPlace {
+    /// The name in the file's metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            NormPlace::Pre => "pre",
+            NormPlace::Post => "post",
+        }
+    }
 }
 
 /// Activation of an MLP.
@@ -179,13 +201,15 @@ impl fmt::Display for Activation {
     }
 }
 
-/// Which row of the text tower's output is the text's.
+/// What of the text tower's output stands for the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextPooling {
     /// The first token equal to [`TextConfig::eot`].
     EotFirst,
     /// The token with the largest id.
     EotArgmax,
+    /// The mean of all tokens.
+    Mean,
 }
 
 impl TextPooling {
@@ -194,6 +218,7 @@ impl TextPooling {
         match self {
             TextPooling::EotFirst => "eot_first",
             TextPooling::EotArgmax => "eot_argmax",
+            TextPooling::Mean => "mean",
         }
     }
 }

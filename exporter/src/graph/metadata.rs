@@ -7,7 +7,7 @@ use edgelip_runtime::image::{Filter, Resize};
 use edgelip_runtime::plan::{Merge, Plan};
 
 use crate::error::Error;
-use crate::source::{ModelConfig, TextConfig};
+use crate::source::{ModelConfig, NormPlace, TextConfig};
 
 use super::transformer::Transformer;
 use super::{TextOptions, VisionOptions};
@@ -91,6 +91,9 @@ pub(super) fn vision(
 
 /// Adds a text tower's metadata.
 pub(super) fn text(onnx: &mut OnnxModel<'_>, config: &TextConfig, options: &TextOptions) {
+    if config.norm != NormPlace::Pre {
+        set(onnx, "norm", config.norm.name());
+    }
     set(onnx, "pooling", config.pooling.name());
     set(onnx, "context", config.context);
     set(onnx, "vocabulary", config.vocabulary);

@@ -13,7 +13,9 @@ mod metadata;
 mod mlp;
 mod norm;
 mod pack;
+mod post_norm;
 mod text;
+mod token_embedding;
 mod transformer;
 mod vision;
 

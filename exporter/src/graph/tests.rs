@@ -12,7 +12,8 @@ use super::*;
 use crate::error::Error;
 use crate::reference::{self, Merging, Rule};
 use crate::source::{
-    Activation, ModelConfig, PreprocessConfig, Provenance, Source, Tensor, TextConfig, TextPooling, VisionConfig,
+    Activation, ModelConfig, NormPlace, PreprocessConfig, Provenance, Source, Tensor, TextConfig, TextPooling,
+    VisionConfig,
 };
 
 /// Random tensors of the right shapes.
@@ -144,6 +145,7 @@ fn odd() -> Random {
         mlp: 33,
         activation: Activation::QuickGelu,
         norm_eps: 1e-6,
+        norm: NormPlace::Pre,
         eot: 49,
         pooling: TextPooling::EotFirst,
     };
@@ -170,6 +172,7 @@ fn even() -> Random {
         mlp: 64,
         activation: Activation::Gelu,
         norm_eps: 1e-5,
+        norm: NormPlace::Pre,
         eot: 2,
         pooling: TextPooling::EotArgmax,
     };

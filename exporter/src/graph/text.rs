@@ -1,17 +1,14 @@
 //! The text tower's graph.
 
-use std::io::Write;
-
 use edgelip::onnx::{Attribute, Dim, ElementType, OnnxModel, ValueInfo};
-use edgelip_kernels::padded;
 
 use crate::error::Error;
-use crate::source::{Source, TextConfig, TextPooling};
+use crate::source::{NormPlace, Source, TextConfig, TextPooling};
 
 use super::builder::{Graph, Value};
-use super::pack::push_f16;
+use super::token_embedding::TokenEmbedding;
 use super::transformer::{Queries, Transformer};
-use super::{Precision, TextOptions, metadata};
+use super::{TextOptions, metadata};
 
 /// The text tower of `source` as an ONNX model. Weights are read when it is written.
 ///
@@ -35,22 +32,19 @@ pub fn text<'a>(source: &'a dyn Source, options: &TextOptions) -> Result<OnnxMod
         norm_eps: config.norm_eps,
     };
     let mut graph = Graph::new("text");
-    let [mut x, mask, end] = embed_tokens(&mut graph, source, config, options.precision);
-    for index in 0..config.blocks {
-        let (queries, bias) = if index + 1 < config.blocks {
-            (Queries::All, mask.clone())
-        } else {
-            graph.enter(format!("blocks.{index}"));
-            let row = graph.rows("mask/row", &mask, &end);
-            (Queries::At(&end), row)
-        };
-        graph.enter(format!("blocks.{index}"));
-        let heads_axis = graph.ints(&[1]);
-        let bias = graph.node("Unsqueeze", "mask", &[&bias, &heads_axis]);
-        let [rows, _] = transformer.attend(&mut graph, index, &x, queries, Some(&bias));
-        x = transformer.perceive(&mut graph, index, &rows);
+    graph.enter("embed");
+    let ids = Value::named("input_ids");
+    let shape = graph.node("Shape", "shape", &[&ids]);
+    let length = graph.slice("length", &shape, 0, 1, 2, 1);
+    let x = TokenEmbedding { source, config, precision: options.precision }.build(&mut graph, &ids, &length);
+    match (config.norm, config.pooling) {
+        (NormPlace::Pre, _) => {
+            let causal = causal(&mut graph, config, ids, &length)?;
+            causal_blocks(&mut graph, &transformer, x, &causal, model.embedding);
+        }
+        (NormPlace::Post, TextPooling::Mean) => full_blocks(&mut graph, &transformer, &x, model.embedding),
+        (NormPlace::Post, _) => return Err(Error::Graph("with post-norms only mean pooling is supported".into())),
     }
-    transformer.project(&mut graph, &x, "final_norm", model.embedding, "text_embeds");
 
     let mut onnx = metadata::model("text", model, &transformer);
     metadata::text(&mut onnx, config, options);
@@ -65,40 +59,60 @@ pub fn text<'a>(source: &'a dyn Source, options: &TextOptions) -> Result<OnnxMod
     Ok(onnx)
 }
 
-/// Tokens `[N, S, width]`, what to add to the logits of each query's keys `[N, S, S]`, and the row to read `[N, 1]`.
-fn embed_tokens<'a>(
+/// What flows into CLIP's blocks beside the tokens.
+struct Causal {
+    /// What to add to the logits of each query's keys, `[N, S, S]`.
+    mask: Value,
+    /// The row to read, `[N, 1]`.
+    end: Value,
+}
+
+/// CLIP's blocks and head: each token sees those before it, and the end token's row is the text's.
+fn causal_blocks<'a>(
     graph: &mut Graph<'a>,
-    source: &'a dyn Source,
-    config: &TextConfig,
-    precision: Precision,
-) -> [Value; 3] {
-    let (width, stride) = (config.width, padded(config.width));
-    graph.enter("embed");
-    let ids = Value::named("input_ids");
-    let table = token_table(graph, source, config, precision);
-    let context = config.context;
-    let position = graph.rows_of_floats("text.position", &[context, stride], move || {
-        let mut rows = Vec::with_capacity(context * stride);
-        for row in source.tensor("text.position")?.data.chunks_exact(width) {
-            rows.extend_from_slice(row);
-            rows.resize(rows.len().next_multiple_of(stride), 0.0);
-        }
-        Ok(rows)
-    });
-
-    let mut x = graph.node_with("Gather", "token", &[&table, &ids], &[("axis", Attribute::Int(0))]);
-    if precision != Precision::F32 {
-        x = graph.cast("token/f32", &x, ElementType::F32);
+    transformer: &Transformer<'a>,
+    mut x: Value,
+    Causal { mask, end }: &Causal,
+    embedding: usize,
+) {
+    for index in 0..transformer.blocks {
+        let (queries, bias) = if index + 1 < transformer.blocks {
+            (Queries::All, mask.clone())
+        } else {
+            graph.enter(format!("blocks.{index}"));
+            let row = graph.rows("mask/row", mask, end);
+            (Queries::At(end), row)
+        };
+        graph.enter(format!("blocks.{index}"));
+        let heads_axis = graph.ints(&[1]);
+        let bias = graph.node("Unsqueeze", "mask", &[&bias, &heads_axis]);
+        let [rows, _] = transformer.attend(graph, index, &x, queries, Some(&bias));
+        x = transformer.perceive(graph, index, &rows);
     }
-    let shape = graph.node("Shape", "shape", &[&ids]);
-    let length = graph.slice("length", &shape, 0, 1, 2, 1);
-    let (zero, first) = (graph.ints(&[0]), graph.ints(&[0]));
-    let position = graph.node("Slice", "position", &[&position, &zero, &length, &first]);
-    x = graph.node("Add", "positioned", &[&x, &position]);
-    x = graph.columns("tokens", &x, width, stride);
+    transformer.project(graph, &x, "final_norm", embedding, "text_embeds");
+}
 
-    let range = graph.range(context);
-    let keys = graph.node("Slice", "mask/keys", &[&range, &zero, &length, &first]);
+/// BERT's norm of the embeddings, blocks and head: each token sees all, and their mean is the text's.
+fn full_blocks<'a>(graph: &mut Graph<'a>, transformer: &Transformer<'a>, x: &Value, embedding: usize) {
+    let given = Value::named("attention_mask");
+    let zero = graph.ints(&[0]);
+    let padding = graph.node("Equal", "mask/padding", &[&given, &zero]);
+    let (never, none) = (graph.float(f32::MIN), graph.float(0.0));
+    let mask = graph.node("Where", "mask", &[&padding, &never, &none]);
+    let axes = graph.ints(&[1, 2]);
+    let mask = graph.node("Unsqueeze", "mask/rows", &[&mask, &axes]);
+    let mut x = transformer.norm_behind(graph, "norm", "text.embed_norm", x);
+    for index in 0..transformer.blocks {
+        x = transformer.post_norm_block(graph, index, &x, &mask);
+    }
+    transformer.pool_mean(graph, &x, &given, embedding, "text_embeds");
+}
+
+/// Who sees whom, and which row is read.
+fn causal<'a>(graph: &mut Graph<'a>, config: &TextConfig, ids: Value, length: &Value) -> Result<Causal, Error> {
+    let (zero, first) = (graph.ints(&[0]), graph.ints(&[0]));
+    let range = graph.range(config.context);
+    let keys = graph.node("Slice", "mask/keys", &[&range, &zero, length, &first]);
     let last = graph.ints(&[1]);
     let queries = graph.node("Unsqueeze", "mask/queries", &[&keys, &last]);
     let later = graph.node("Greater", "mask/later", &[&keys, &queries]);
@@ -114,32 +128,11 @@ fn embed_tokens<'a>(
             graph.node("Equal", "end/marks", &[&ids, &eot])
         }
         TextPooling::EotArgmax => ids,
+        TextPooling::Mean => return Err(Error::Graph("the mean is of texts whose tokens see each other".into())),
     };
     // Ids are exact in f32, and the first of equal ones wins.
     let marks = graph.cast("end/scores", &marks, ElementType::F32);
     let attributes = [("axis", Attribute::Int(1)), ("keepdims", Attribute::Int(1))];
     let end = graph.node_with("ArgMax", "end", &[&marks], &attributes);
-    [x, mask, end]
-}
-
-/// `text.token.weight [vocabulary, padded(width)]`.
-fn token_table<'a>(graph: &mut Graph<'a>, source: &'a dyn Source, config: &TextConfig, precision: Precision) -> Value {
-    let (width, stride) = (config.width, padded(config.width));
-    let half = precision != Precision::F32;
-    let element = if half { ElementType::F16 } else { ElementType::F32 };
-    let write = move |out: &mut dyn Write| {
-        let table = source.tensor("text.token.weight")?.data;
-        let (mut row, mut bytes) = (vec![0.0; stride], Vec::new());
-        for values in table.chunks_exact(width) {
-            row[..width].copy_from_slice(values);
-            bytes.clear();
-            match half {
-                true => push_f16(&row, &mut bytes)?,
-                false => bytes.extend(row.iter().flat_map(|value| value.to_le_bytes())),
-            }
-            out.write_all(&bytes)?;
-        }
-        Ok(())
-    };
-    graph.weight("text.token.weight", element, &[config.vocabulary, stride], Box::new(write))
+    Ok(Causal { mask, end })
 }

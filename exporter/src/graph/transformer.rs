@@ -44,7 +44,7 @@ impl<'a> Transformer<'a> {
         bias: Option<&Value>,
     ) -> [Value; 2] {
         graph.enter(format!("blocks.{index}"));
-        let qkv = self.qkv_layer(graph, index);
+        let qkv = self.qkv_layer(graph, index, Some("norm1"));
         let out = self.layer(graph, index, "out", self.width, self.width, None);
         let normed = graph.layer_norm("norm1", x, self.width, self.norm_eps);
         let input = graph.linear_input("norm1", &normed, self.precision);
@@ -114,13 +114,14 @@ impl<'a> Transformer<'a> {
         graph.rename(unit, output)
     }
 
-    fn qkv_layer(&self, graph: &mut Graph<'a>, index: usize) -> Linear {
+    /// Queries, keys and values of a block, the block's norm in front of them folded in.
+    pub fn qkv_layer(&self, graph: &mut Graph<'a>, index: usize, norm: Option<&str>) -> Linear {
         let block = format!("{}.blocks.{index}", graph.tower());
         let scale = 1.0 / ((self.width / self.heads) as f64).sqrt();
         let group = |part: &str, scale| {
             self.load(Affine {
                 layer: format!("{block}.{part}"),
-                norm: Some(format!("{block}.norm1")),
+                norm: norm.map(|norm| format!("{block}.{norm}")),
                 scale,
                 bias: true,
             })
@@ -136,7 +137,8 @@ impl<'a> Transformer<'a> {
         graph.linear_layer("qkv", spec)
     }
 
-    fn layer(
+    /// Another layer of a block, the block's norm in front of it folded in.
+    pub fn layer(
         &self,
         graph: &mut Graph<'a>,
         index: usize,
@@ -153,7 +155,8 @@ impl<'a> Transformer<'a> {
         graph.linear_layer(part, spec)
     }
 
-    fn load(&self, affine: Affine) -> Load<'a> {
+    /// Folds when the file is written.
+    pub fn load(&self, affine: Affine) -> Load<'a> {
         let source = self.source;
         Box::new(move || affine.load(source))
     }

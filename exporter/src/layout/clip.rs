@@ -145,7 +145,7 @@ impl Clip {
                 let reason = format!("{}, but texts end with token {end} of the tokenizer", text.eot);
                 return Err(Error::config(config, "eos_token_id", reason));
             }
-            TextPooling::EotFirst => {}
+            TextPooling::EotFirst | TextPooling::Mean => {}
         }
         Ok(json)
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use crate::error::Error;
-use crate::source::{Activation, TextConfig, TextPooling, VisionConfig};
+use crate::source::{Activation, NormPlace, TextConfig, TextPooling, VisionConfig};
 
 /// The towers a configuration describes; which of them the weights hold is another matter.
 pub(super) struct Towers {
@@ -97,6 +97,7 @@ fn text(config: &Fields) -> Result<TextConfig, Error> {
         mlp: config.size("intermediate_size", 2048)?,
         activation: activation(config)?,
         norm_eps: norm_eps(config)?,
+        norm: NormPlace::Pre,
         eot,
         pooling,
     })

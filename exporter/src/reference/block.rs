@@ -1,4 +1,4 @@
-//! One pre-norm transformer block, the same in both towers.
+//! One pre-norm transformer block, the same in both towers of CLIP; its layers are BERT's too.
 
 use ndarray::Array2;
 

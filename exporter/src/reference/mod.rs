@@ -5,6 +5,7 @@
 //! layer together, so that it is read once.
 
 mod attention;
+mod bert;
 mod block;
 #[cfg(test)]
 mod goldens;

@@ -3,10 +3,11 @@
 use ndarray::{Array2, Axis, Slice};
 
 use super::attention::Mask;
+use super::bert;
 use super::block::{Mixing, Mlp, Shape};
-use super::layer::{Norm, normalized, read2};
+use super::layer::{Norm, normalized, read1, read2};
 use crate::Error;
-use crate::source::{Source, TextConfig, TextPooling};
+use crate::source::{NormPlace, Source, TextConfig, TextPooling};
 
 /// The l2-normalised embeddings `[texts, embedding]` of token ids, start and end token included.
 ///
@@ -24,6 +25,9 @@ pub fn text(source: &dyn Source, texts: &[Vec<u32>]) -> Result<Array2<f32>, Erro
     };
 
     let mut batch = embed_tokens(source, config, texts)?;
+    if config.norm == NormPlace::Post {
+        return bert::embed(source, config, shape, batch);
+    }
     for block in 0..config.blocks {
         let name = format!("text.blocks.{block}");
         let mixing = Mixing::read(source, &name, shape)?;
@@ -49,10 +53,14 @@ pub fn text(source: &dyn Source, texts: &[Vec<u32>]) -> Result<Array2<f32>, Erro
     Ok(embeddings)
 }
 
-/// The rows of the token table, with their positions.
+/// The rows of the token table, with their positions and, in BERT, the type of all of them.
 fn embed_tokens(source: &dyn Source, config: &TextConfig, texts: &[Vec<u32>]) -> Result<Vec<Array2<f32>>, Error> {
     let table = read2(source, "text.token.weight", [config.vocabulary, config.width])?;
     let position = read2(source, "text.position", [config.context, config.width])?;
+    let kind = match config.norm {
+        NormPlace::Pre => None,
+        NormPlace::Post => Some(read1(source, "text.token_type", config.width)?),
+    };
     let mut batch = Vec::with_capacity(texts.len());
     for ids in texts {
         if ids.is_empty() || ids.len() > config.context {
@@ -64,6 +72,9 @@ fn embed_tokens(source: &dyn Source, config: &TextConfig, texts: &[Vec<u32>]) ->
                 return Err(Error::Reference(format!("token id {id} in a vocabulary of {}", config.vocabulary)));
             }
             row += &table.row(id as usize);
+            if let Some(kind) = &kind {
+                row += kind;
+            }
         }
         batch.push(x);
     }
@@ -73,7 +84,7 @@ fn embed_tokens(source: &dyn Source, config: &TextConfig, texts: &[Vec<u32>]) ->
 /// The position whose row stands for the whole text.
 fn end_of(config: &TextConfig, ids: &[u32]) -> Result<usize, Error> {
     let end = match config.pooling {
-        TextPooling::EotFirst => config.eot,
+        TextPooling::EotFirst | TextPooling::Mean => config.eot,
         TextPooling::EotArgmax => ids.iter().copied().max().unwrap_or(config.eot),
     };
     ids.iter().position(|&id| id == end).ok_or_else(|| Error::Reference(format!("the end token {end} is missing")))

@@ -132,7 +132,7 @@ impl Cut {
         })
     }
 
-    /// An initializer of floats, read from the file into its only copy.
+    /// A table's initializer, of floats or bytes, read from the file into its only copy.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Verify`] for another element type, or if the file is shorter than the shape says.
@@ -142,7 +142,8 @@ impl Cut {
         let element = match place.data_type {
             number if number == DataType::F32 as i32 => f32::datum_type(),
             number if number == DataType::F16 as i32 => f16::datum_type(),
-            _ => return Err(refused("is not one of floats")),
+            number if number == DataType::I8 as i32 => i8::datum_type(),
+            _ => return Err(refused("is not one of floats or bytes")),
         };
         let shape: Vec<usize> = place.dims.iter().map(|&dim| dim as usize).collect();
         let mut tensor = Tensor::zero_dt(element, &shape).map_err(|error| refused(&format!("{error:#}")))?;

@@ -119,7 +119,7 @@ pub fn text(source: &dyn Source, path: &Path, options: &Options) -> Result<Repor
     let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
     let padding = match config.pooling {
         TextPooling::EotFirst => config.eot,
-        TextPooling::EotArgmax => 0,
+        TextPooling::EotArgmax | TextPooling::Mean => 0,
     };
     let mut padded = Array2::from_elem((ids.len(), longest), i64::from(padding));
     let mut mask = Array2::<i64>::zeros((ids.len(), longest));

@@ -1,0 +1,93 @@
+//! BERT's blocks: each norm stands behind a residual sum, so that its gain and bias cannot move into a layer.
+
+use edgelip::onnx::ElementType;
+use edgelip_kernels::padded;
+
+use super::attention::Attention;
+use super::builder::{Graph, Value};
+use super::fold::Affine;
+use super::linear::LinearSpec;
+use super::transformer::Transformer;
+
+impl<'a> Transformer<'a> {
+    /// Block `index` on `x [N, tokens, width]`; `bias` is added to the attention's logits. Names the result
+    /// `{tower}.blocks.{index}.tokens`.
+    pub fn post_norm_block(&self, graph: &mut Graph<'a>, index: usize, x: &Value, bias: &Value) -> Value {
+        graph.enter(format!("blocks.{index}"));
+        let tower = graph.tower();
+        let qkv = self.qkv_layer(graph, index, None);
+        let out = self.layer(graph, index, "out", self.width, self.width, None);
+        let input = graph.linear_input("input", x, self.precision);
+        let qkv = graph.linear_split("qkv", &input, &qkv, 0..3);
+        let attention =
+            Attention { q: &qkv[0], k: &qkv[1], v: &qkv[2], bias: Some(bias), heads: self.heads, width: self.width };
+        let mixed = graph.attention(&attention);
+        let input = graph.linear_input("attention", &mixed, self.precision);
+        let update = graph.linear("out", &input, &out);
+        let sum = graph.node("Add", "attended", &[x, &update]);
+        let x = self.norm_behind(graph, "norm1", &format!("{tower}.blocks.{index}.norm1"), &sum);
+
+        let fc1 = self.layer(graph, index, "fc1", self.width, self.mlp, None);
+        let fc2 = self.layer(graph, index, "fc2", self.mlp, self.width, None);
+        let input = graph.linear_input("norm1", &x, self.precision);
+        let hidden = graph.linear("fc1", &input, &fc1);
+        let active = graph.activation("activation", &hidden, self.activation);
+        let input = graph.linear_input("activation", &active, self.precision);
+        let update = graph.linear("fc2", &input, &fc2);
+        let sum = graph.node("Add", "perceived", &[&x, &update]);
+        let x = self.norm_behind(graph, "norm2", &format!("{tower}.blocks.{index}.norm2"), &sum);
+        graph.rename(x, &format!("{tower}.blocks.{index}.tokens"))
+    }
+
+    /// LayerNorm with the gain and bias of the norm called `name`.
+    pub fn norm_behind(&self, graph: &mut Graph<'a>, step: &str, name: &str, x: &Value) -> Value {
+        let (width, stride) = (self.width, padded(self.width));
+        let mut vector = |part: &str| {
+            let (source, tensor) = (self.source, format!("{name}.{part}"));
+            let make = move || {
+                let mut values = source.tensor(&tensor)?.data;
+                values.resize(stride, 0.0);
+                Ok(values)
+            };
+            let values = graph.rows_of_floats(&format!("{name}.{part}"), &[stride], make);
+            graph.columns(&format!("{step}/{part}"), &values, width, stride)
+        };
+        let (gain, bias) = (vector("weight"), vector("bias"));
+        graph.layer_norm_affine(step, x, &gain, &bias, self.norm_eps)
+    }
+
+    /// The mean of the tokens `x [N, S, width]` that `mask [N, S]` marks with 1, projected if the checkpoint has a
+    /// projection, and l2-normalised: `[N, embedding]` by the name of the output.
+    pub fn pool_mean(&self, graph: &mut Graph<'a>, x: &Value, mask: &Value, embedding: usize, output: &str) -> Value {
+        graph.enter("head");
+        let tower = graph.tower();
+        let marks = graph.cast("mask", mask, ElementType::F32);
+        let axis = graph.ints(&[1]);
+        let row = graph.node("Unsqueeze", "mask/row", &[&marks, &axis]);
+        let sum = graph.node("MatMul", "sum", &[&row, x]);
+        let last = graph.ints(&[-1]);
+        let count = graph.node("ReduceSum", "count", &[&row, &last]);
+        // As sentence-transformers does, for a text all of whose tokens are masked.
+        let least = graph.float(1e-9);
+        let count = graph.node("Max", "count/least", &[&count, &least]);
+        let mut pooled = graph.node("Div", "mean", &[&sum, &count]);
+        let projection = format!("{tower}.projection");
+        if self.source.has(&format!("{projection}.weight")) {
+            let load = self.load(Affine { layer: projection.clone(), norm: None, scale: 1.0, bias: false });
+            let spec = LinearSpec {
+                name: projection,
+                inputs: self.width,
+                outputs: embedding,
+                precision: self.precision.kept(),
+                bias: true,
+                groups: vec![load],
+            };
+            let layer = graph.linear_layer("projection", spec);
+            let input = graph.linear_input("mean", &pooled, self.precision.kept());
+            pooled = graph.linear("projection", &input, &layer);
+        }
+        let flat = graph.reshape("flat", &pooled, &[0, embedding as i64]);
+        let [unit, _] = graph.normalize("embedding", &flat);
+        graph.rename(unit, output)
+    }
+}
