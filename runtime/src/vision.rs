@@ -170,6 +170,7 @@ impl<'a> Vision<'a> {
             keys: Rows::new(buffers.wide, count, 3 * width)?,
             key_column: width,
             sizes,
+            guide: None,
             count,
         };
         let (kernels, rule) = (&self.transformer.kernels, self.plan.merge());

@@ -4,6 +4,7 @@ use edgelip_kernels::{
     Activation, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, cast, math, pack_panels, padded,
 };
 
+use super::guide::Guide;
 use crate::Error;
 use crate::plan::{Merge, VisionShape};
 use crate::scratch::Arena;
@@ -20,11 +21,13 @@ pub(crate) struct Tokens<'t> {
     pub key_column: usize,
     /// How many patches each token stands for, `[count]`.
     pub sizes: &'t mut [f32],
+    /// What keeps informative tokens apart, if anything does.
+    pub guide: Option<Guide<'t>>,
     /// How many tokens there are.
     pub count: usize,
 }
 
-/// Merges `r` tokens away, leaving `count − r` in `tokens.merged` and `tokens.sizes`.
+/// Merges `r` tokens away, leaving `count − r` in `tokens.merged`, `tokens.sizes` and the guide's energies.
 pub(crate) fn merge(
     kernels: &Kernels,
     rule: Merge,
@@ -34,7 +37,7 @@ pub(crate) fn merge(
     scratch: &mut [f32],
     parallel: &dyn Parallel,
 ) -> Result<(), Error> {
-    let Tokens { rows, merged, keys, key_column, sizes, count } = tokens;
+    let Tokens { rows, merged, keys, key_column, sizes, mut guide, count } = tokens;
     let lengths = Lengths::new(shape, count);
     let mut arena = Arena::new(scratch, scratch_len(shape, count))?;
     let mut matching = Matching {
@@ -55,10 +58,16 @@ pub(crate) fn merge(
         Merge::Tome | Merge::None => matching.mean_key_features(kernels, shape, key),
     };
     matching.similarities(kernels, width, parallel)?;
-    matching.best_partners(rule, sizes);
+    matching.best_partners(rule, sizes, guide.as_ref());
     matching.choose(r);
-    let Matching { partner, norms, best: new_sizes, .. } = matching;
+    let Matching { partner, norms, best: new_sizes, weights: new_energies, .. } = matching;
     let chosen = Chosen { partner, norms, count, width: shape.width };
+    if let Some(guide) = &mut guide {
+        for (position, energy) in chosen.staying(rule).zip(new_energies.iter_mut()) {
+            *energy = chosen.mean(sizes, guide.energies, position);
+        }
+        guide.energies[..count - r].copy_from_slice(&new_energies[..count - r]);
+    }
     for ((position, out), size) in chosen.staying(rule).zip(merged.chunks_exact_mut(stride)).zip(new_sizes.iter_mut()) {
         *size = chosen.join(kernels, rule, rows, sizes, position, out);
     }
@@ -156,7 +165,7 @@ impl Matching<'_> {
     }
 
     /// The best target of each source; the first one of several equal ones.
-    fn best_partners(&mut self, rule: Merge, sizes: &[f32]) {
+    fn best_partners(&mut self, rule: Merge, sizes: &[f32], guide: Option<&Guide<'_>>) {
         let targets = self.count / 2;
         for (weight, &size) in self.weights.iter_mut().zip(sizes) {
             *weight = math::sqrt(size) * math::sqrt(math::sqrt(size));
@@ -165,12 +174,17 @@ impl Matching<'_> {
             let weight = self.weights[2 * i];
             let (mut best, mut partner) = (f32::NEG_INFINITY, 0);
             for (j, &similarity) in self.scores[i * padded(targets)..][..targets].iter().enumerate() {
+                let stretched = match guide {
+                    Some(guide) => (similarity - 1.0) * guide.stretch(2 * i, 2 * j + 1),
+                    None => similarity - 1.0,
+                };
                 let score = match rule {
                     Merge::Ward => {
                         let other = self.weights[2 * j + 1];
-                        (similarity - 1.0) * (weight * other / (weight + other))
+                        stretched * (weight * other / (weight + other))
                     }
-                    Merge::Tome | Merge::None => similarity,
+                    // Without a guide similarities order as their distances do, and tell closer ones apart.
+                    Merge::Tome | Merge::None => guide.map_or(similarity, |_| stretched),
                 };
                 if score > best {
                     (best, partner) = (score, j as i32);
@@ -221,6 +235,16 @@ impl Chosen<'_> {
         let sources = if position.is_multiple_of(2) { 0 } else { self.count.div_ceil(2) };
         let target = (position / 2) as i32;
         (1..sources).filter(move |&i| self.partner[i] == target).map(|i| 2 * i)
+    }
+
+    /// The size-weighted mean of a number that each token has, over a token and its members.
+    fn mean(&self, sizes: &[f32], values: &[f32], position: usize) -> f32 {
+        let (mut sum, mut size) = (sizes[position] * values[position], sizes[position]);
+        for member in self.members(position) {
+            sum += sizes[member] * values[member];
+            size += sizes[member];
+        }
+        sum / size
     }
 
     /// Writes the size-weighted mean of a token and its members to `out`; their common size.

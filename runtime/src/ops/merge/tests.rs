@@ -5,27 +5,31 @@ use edgelip_kernels::{Kernels, Pool, Single};
 
 use super::*;
 
-/// docs/token-merging.md in double precision, straight from the text. Gives rows, sizes.
+/// docs/token-merging.md in double precision, straight from the text. Gives rows, sizes, energies (for which φ stands in).
+#[allow(clippy::type_complexity)]
 fn reference(
     rule: Merge,
     heads: usize,
     tokens: &[Vec<f64>],
     keys: &[Vec<f64>],
     sizes: &[f64],
+    guide: Option<(f64, &[f64])>,
     r: usize,
-) -> (Vec<Vec<f64>>, Vec<f64>) {
+) -> (Vec<Vec<f64>>, (Vec<f64>, Vec<f64>)) {
     let norm = |x: &[f64]| x.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
     let cos = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / norm(a) / norm(b);
     let mean = |key: &[f64]| -> Vec<f64> {
         let width = key.len() / heads;
         (0..width).map(|c| (0..heads).map(|h| key[h * width + c]).sum::<f64>() / heads as f64).collect()
     };
+    let stretch = |i: usize, j: usize| guide.map_or(1.0, |(strength, phi)| 1.0 + strength * phi[i].max(phi[j]));
     let score = |i: usize, j: usize| match rule {
         Merge::Ward => {
             let (p, q) = (sizes[i].powf(0.75), sizes[j].powf(0.75));
-            -(1.0 - 0.5 * cos(&keys[i], &keys[j]) - 0.5 * cos(&tokens[i], &tokens[j])) * p * q / (p + q)
+            let similarity = 0.5 * cos(&keys[i], &keys[j]) + 0.5 * cos(&tokens[i], &tokens[j]);
+            -(1.0 - similarity) * stretch(i, j) * p * q / (p + q)
         }
-        _ => cos(&mean(&keys[i]), &mean(&keys[j])),
+        _ => -(1.0 - cos(&mean(&keys[i]), &mean(&keys[j]))) * stretch(i, j),
     };
     let count = tokens.len();
     let mut pairs: Vec<(f64, usize, usize)> = (2..count)
@@ -59,7 +63,8 @@ fn reference(
                 let factor = members.iter().map(|&i| norm(&tokens[i])).fold(0.0, f64::max) / norm(&row);
                 row.iter_mut().for_each(|v| *v *= factor);
             }
-            (row, size)
+            let carried = |phi: &[f64]| members.iter().map(|&i| sizes[i] * phi[i]).sum::<f64>() / size;
+            (row, (size, guide.map_or(0.0, |(_, phi)| carried(phi))))
         })
         .unzip()
 }
@@ -69,6 +74,10 @@ struct Case {
     rows: Vec<f32>,
     keys: Vec<f32>,
     sizes: Vec<f32>,
+    /// φ of each token, and its energy too.
+    phi: Vec<f32>,
+    /// Strength of the guide, if there is one.
+    guide: Option<f32>,
 }
 
 impl Case {
@@ -87,14 +96,15 @@ impl Case {
             keys[i * 3 * stride + stride..][..width].fill_with(&mut random);
         }
         let sizes = (0..count).map(|_| ((random() + 1.0) * 4.0) as i32 as f32 + 1.0).collect();
-        Case { shape, rows, keys, sizes }
+        let phi = (0..count).map(|_| (random() + 1.0) / 2.0).collect();
+        Case { shape, rows, keys, sizes, phi, guide: None }
     }
 
-    fn merge(&self, kernels: Kernels, rule: Merge, r: usize, parallel: &dyn Parallel) -> (Vec<f32>, Vec<f32>) {
+    fn merge(&self, kernels: Kernels, rule: Merge, r: usize, parallel: &dyn Parallel) -> [Vec<f32>; 3] {
         let count = self.sizes.len();
         let stride = padded(self.shape.width);
         let mut merged = vec![f32::NAN; self.rows.len()];
-        let mut sizes = self.sizes.clone();
+        let (mut sizes, mut energies) = (self.sizes.clone(), self.phi.clone());
         let mut scratch = vec![f32::NAN; scratch_len(&self.shape, count)];
         let tokens = Tokens {
             rows: &self.rows,
@@ -102,21 +112,26 @@ impl Case {
             keys: Rows::new(&self.keys, count, 3 * stride).unwrap(),
             key_column: stride,
             sizes: &mut sizes,
+            guide: self.guide.map(|strength| Guide { strength, phi: &self.phi, energies: &mut energies }),
             count,
         };
         merge(&kernels, rule, &self.shape, tokens, r, &mut scratch, parallel).unwrap();
         merged.truncate((count - r) * stride);
         sizes.truncate(count - r);
-        (merged, sizes)
+        energies.truncate(count - r);
+        [merged, sizes, energies]
     }
 
-    fn reference(&self, rule: Merge, r: usize) -> (Vec<Vec<f64>>, Vec<f64>) {
+    #[allow(clippy::type_complexity)]
+    fn reference(&self, rule: Merge, r: usize) -> (Vec<Vec<f64>>, (Vec<f64>, Vec<f64>)) {
         let (stride, width) = (padded(self.shape.width), self.shape.width);
         let wide = |row: &[f32]| row[..width].iter().map(|&v| f64::from(v)).collect();
         let tokens: Vec<Vec<f64>> = self.rows.chunks(stride).map(wide).collect();
         let keys: Vec<Vec<f64>> = self.keys.chunks(3 * stride).map(|row| wide(&row[stride..])).collect();
         let sizes: Vec<f64> = self.sizes.iter().map(|&v| f64::from(v)).collect();
-        reference(rule, self.shape.heads, &tokens, &keys, &sizes, r)
+        let phi: Vec<f64> = self.phi.iter().map(|&v| f64::from(v)).collect();
+        let guide = self.guide.map(|strength| (f64::from(strength), &phi[..]));
+        reference(rule, self.shape.heads, &tokens, &keys, &sizes, guide, r)
     }
 }
 
@@ -125,11 +140,16 @@ fn follows_the_rule_for_every_count() {
     for kernels in Kernels::available() {
         for rule in [Merge::Ward, Merge::Tome] {
             for count in 3..48 {
-                let case = Case::random(count, 40, 5);
+                let mut case = Case::random(count, 40, 5);
+                case.guide = [None, Some(0.3), Some(2.0)][count % 3];
                 for r in [1, count / 4, crate::plan::Plan::max_merged(count)] {
-                    let (rows, sizes) = case.merge(kernels, rule, r, &Single);
-                    let (expected, expected_sizes) = case.reference(rule, r);
+                    let [rows, sizes, energies] = case.merge(kernels, rule, r, &Single);
+                    let (expected, (expected_sizes, expected_energies)) = case.reference(rule, r);
                     assert!(sizes.iter().map(|&v| f64::from(v)).eq(expected_sizes), "{rule:?} {count} {r}");
+                    if case.guide.is_some() {
+                        let mut pairs = energies.iter().zip(&expected_energies);
+                        assert!(pairs.all(|(&a, b)| (f64::from(a) - b).abs() < 1e-6), "{rule:?} {count} {r}");
+                    }
                     for (row, expected) in rows.chunks(48).zip(&expected) {
                         let error =
                             row.iter().zip(expected).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
@@ -150,7 +170,7 @@ fn equal_tokens_merge_into_the_first_and_from_the_first() {
     case.rows.fill(0.5);
     case.keys.fill(0.25);
     for rule in [Merge::Ward, Merge::Tome] {
-        let (rows, sizes) = case.merge(Kernels::generic(), rule, 2, &Single);
+        let [rows, sizes, _] = case.merge(Kernels::generic(), rule, 2, &Single);
         let expected: [f32; 7] = match rule {
             Merge::Ward => [1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0],
             _ => [1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 1.0],
@@ -163,12 +183,15 @@ fn equal_tokens_merge_into_the_first_and_from_the_first() {
 #[test]
 fn sizes_add_up_and_threads_change_no_bit() {
     let pool = Pool::new(3);
-    let case = Case::random(197, 64, 4);
+    let mut case = Case::random(197, 64, 4);
     for kernels in Kernels::available() {
-        for rule in [Merge::Ward, Merge::Tome] {
-            let (rows, sizes) = case.merge(kernels, rule, 61, &Single);
+        for (rule, guide) in
+            [(Merge::Ward, None), (Merge::Ward, Some(0.3)), (Merge::Tome, None), (Merge::Tome, Some(0.3))]
+        {
+            case.guide = guide;
+            let [rows, sizes, _] = case.merge(kernels, rule, 61, &Single);
             assert_eq!(sizes.iter().sum::<f32>(), case.sizes.iter().sum::<f32>());
-            let (threaded, _) = case.merge(kernels, rule, 61, &pool);
+            let [threaded, ..] = case.merge(kernels, rule, 61, &pool);
             assert!(rows.iter().zip(&threaded).all(|(a, b)| a.to_bits() == b.to_bits()));
         }
     }

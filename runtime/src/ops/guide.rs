@@ -1,0 +1,141 @@
+//! What keeps informative tokens apart when tokens merge: likeness to what the tower says of the image, and high-frequency energy.
+//! docs/token-merging.md has the formulas; they are a reconstruction of what MLIP (arXiv 2406.01460) describes in words.
+
+use edgelip_kernels::{Kernels, padded};
+
+/// The guide of one merge.
+pub(crate) struct Guide<'g> {
+    /// How strongly distances are stretched.
+    pub strength: f32,
+    /// φ of each token, `[count]`, in 0..1.
+    pub phi: &'g [f32],
+    /// High-frequency energy of each token, `[count]`; after the merge that of the tokens that are left.
+    pub energies: &'g mut [f32],
+}
+
+impl Guide<'_> {
+    /// The factor on the distance of tokens `i` and `j`.
+    pub(crate) fn stretch(&self, i: usize, j: usize) -> f32 {
+        1.0 + self.strength * self.phi[i].max(self.phi[j])
+    }
+}
+
+/// High-frequency energy `‖x − 3×3 mean of x‖²` of each token of a grid, scaled to 0..1; the mean leaves out what is outside of the grid.
+///
+/// `rows` are `[H·W, padded(width)]` in raster order, `difference` is work space of `[padded(width)]`, `energies` is `[H·W]`.
+pub(crate) fn energies(
+    kernels: &Kernels,
+    rows: &[f32],
+    width: usize,
+    [height, columns]: [usize; 2],
+    difference: &mut [f32],
+    energies: &mut [f32],
+) {
+    let row = |y: usize, x: usize| &rows[(y * columns + x) * padded(width)..][..width];
+    let difference = &mut difference[..width];
+    for (index, energy) in energies.iter_mut().enumerate() {
+        let (y, x) = (index / columns, index % columns);
+        let (ys, xs) = (y.saturating_sub(1)..height.min(y + 2), x.saturating_sub(1)..columns.min(x + 2));
+        let share = -1.0 / (ys.len() * xs.len()) as f32;
+        difference.copy_from_slice(row(y, x));
+        for neighbour in ys.flat_map(|y| xs.clone().map(move |x| (y, x))) {
+            kernels.scaled_add(difference, share, row(neighbour.0, neighbour.1));
+        }
+        *energy = kernels.dot(difference, difference);
+    }
+    to_unit_range(energies);
+}
+
+/// `φ = semantic · ⟨x̂, ĉ⟩ + (1 − semantic) · e` of each token, the inner products scaled to 0..1.
+///
+/// `rows` are `[count, padded(width)]`, the class token first. `ĉ` is the unit class token, or if there is a frequency feature
+/// `[width]` the sum of both at unit length. `summary` is work space of `[padded(width)]`; `energies` and `phi` are `[count]`.
+pub(crate) fn phi(
+    kernels: &Kernels,
+    rows: &[f32],
+    width: usize,
+    frequency: Option<&[f32]>,
+    (semantic, energies): (f32, &[f32]),
+    summary: &mut [f32],
+    phi: &mut [f32],
+) {
+    let summary = &mut summary[..width];
+    kernels.normalize(&rows[..width], summary);
+    if let Some(frequency) = frequency {
+        kernels.scaled_add(summary, 1.0 / kernels.norm(&frequency[..width]).max(1e-12), &frequency[..width]);
+    }
+    let length = kernels.norm(summary).max(1e-12);
+    for (phi, row) in phi.iter_mut().zip(rows.chunks_exact(padded(width))) {
+        let row = &row[..width];
+        *phi = kernels.dot(row, summary) / (kernels.norm(row).max(1e-12) * length);
+    }
+    to_unit_range(phi);
+    for (phi, energy) in phi.iter_mut().zip(energies) {
+        *phi = semantic * *phi + (1.0 - semantic) * energy;
+    }
+}
+
+/// Scales values to 0..1; equal values become 0.
+fn to_unit_range(values: &mut [f32]) {
+    let (low, high) =
+        values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
+    let range = (high - low).max(1e-12);
+    values.iter_mut().for_each(|value| *value = (*value - low) / range);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two channels; the others are padding that must not count.
+    fn rows<const N: usize>(values: [[f32; 2]; N]) -> [[f32; 16]; N] {
+        values.map(|[a, b]| core::array::from_fn(|i| [a, b].get(i).copied().unwrap_or(0.0)))
+    }
+
+    #[test]
+    fn a_lone_token_has_the_energy_and_its_neighbours_less() {
+        let mut values = [[1.0, -2.0]; 20];
+        values[12] = [10.0, 7.0];
+        let mut found = [f32::NAN; 20];
+        for kernels in Kernels::available() {
+            energies(&kernels, rows(values).as_flattened(), 2, [4, 5], &mut [f32::NAN; 16], &mut found);
+            // The lone token differs from its mean by 8, an inner neighbour by 1 and one at the edge, whose mean has 6 cells, by 1.5.
+            assert_eq!((found[12], found[0]), (1.0, 0.0));
+            assert!((found[7] - 1.0 / 64.0).abs() < 1e-6 && (found[17] - 2.25 / 64.0).abs() < 1e-6, "{found:?}");
+        }
+        energies(&Kernels::generic(), &[3.0; 16], 2, [1, 1], &mut [0.0; 16], &mut found[..1]);
+        assert_eq!(found[0], 0.0);
+    }
+
+    #[test]
+    fn tokens_like_the_summary_are_guided_to_stay() {
+        let rows = rows([[3.0, 0.0], [0.0, 1.0], [0.7, 0.7]]);
+        let mut found = [0.0; 3];
+        for kernels in Kernels::available() {
+            for frequency in [None, Some(&[5.0, 0.0][..])] {
+                let mut phi = |semantic| {
+                    let energies = (semantic, &[0.0, 1.0, 0.5][..]);
+                    phi(&kernels, rows.as_flattened(), 2, frequency, energies, &mut [f32::NAN; 16], &mut found);
+                    found
+                };
+                let semantic = phi(1.0);
+                assert!(semantic[..2] == [1.0, 0.0] && (semantic[2] - 0.5f32.sqrt()).abs() < 1e-6);
+                assert_eq!(phi(0.5)[..2], [0.5, 0.5]);
+                assert_eq!(phi(0.0), [0.0, 1.0, 0.5]);
+            }
+            let mut towards = |frequency: &[f32]| {
+                let energies = (1.0, &[0.0; 3][..]);
+                phi(&kernels, rows.as_flattened(), 2, Some(frequency), energies, &mut [f32::NAN; 16], &mut found);
+                found
+            };
+            // Halfway between both domains' directions the third token is the most alike.
+            assert_eq!(towards(&[0.0, 0.1])[2], 1.0);
+        }
+    }
+
+    #[test]
+    fn the_larger_phi_of_a_pair_stretches_it() {
+        let guide = Guide { strength: 0.5, phi: &[0.25, 1.0, 0.5], energies: &mut [] };
+        assert_eq!((guide.stretch(0, 2), guide.stretch(1, 2)), (1.25, 1.5));
+    }
+}
