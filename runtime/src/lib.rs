@@ -33,6 +33,7 @@ mod model;
 pub mod onnx;
 mod ops;
 pub mod plan;
+mod post_norm;
 mod scratch;
 mod text;
 mod transformer;

@@ -1,6 +1,6 @@
 //! What both towers share: metadata values and the layers of a transformer, found in the file by name.
 
-use edgelip_kernels::{Activation, Linear, Panels, cast, padded};
+use edgelip_kernels::{Activation, Linear, Panels, cast, math, padded};
 
 use crate::image::{Filter, Preprocess, Resize};
 use crate::onnx::{DataType, File, Finder, Tensor};
@@ -194,13 +194,25 @@ impl<'a> Loader<'a> {
         cast::f32s(bytes).ok_or(Error::Tensor { name, block, problem: Problem::Alignment })
     }
 
-    /// An f32 or f16 table.
-    pub(crate) fn table(&mut self, name: &'static str, half: bool, dims: &[usize]) -> Result<Table<'a>, Error> {
-        if !half {
-            return self.floats(None, name, dims).map(Table::F32);
+    /// A table of `[rows, width]`; one of bytes has a scale for each row, under the other name.
+    pub(crate) fn table(
+        &mut self,
+        [name, scale]: [&'static str; 2],
+        precision: Precision,
+        dims: [usize; 2],
+    ) -> Result<Table<'a>, Error> {
+        match precision {
+            Precision::F32 => self.floats(None, name, &dims).map(Table::F32),
+            Precision::F16 => {
+                let bytes = self.bytes(None, name, DataType::F16, &dims)?;
+                let misaligned = Error::Tensor { name, block: None, problem: Problem::Alignment };
+                cast::u16s(bytes).map(Table::F16).ok_or(misaligned)
+            }
+            Precision::I8 => {
+                let rows = cast::i8s(self.bytes(None, name, DataType::I8, &dims)?);
+                Ok(Table::I8 { rows, scale: self.floats(None, scale, &dims[..1])? })
+            }
         }
-        let bytes = self.bytes(None, name, DataType::F16, dims)?;
-        cast::u16s(bytes).map(Table::F16).ok_or(Error::Tensor { name, block: None, problem: Problem::Alignment })
     }
 
     /// A linear layer's panels, bias and scales.
@@ -235,11 +247,33 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// A table of rows, f32 or f16.
+/// A table of rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Table<'a> {
     F32(&'a [f32]),
     F16(&'a [u16]),
+    /// To be multiplied with the scale of their row.
+    I8 {
+        rows: &'a [i8],
+        scale: &'a [f32],
+    },
+}
+
+impl Table<'_> {
+    /// Adds row `index` to `sum`, which is as long as a row.
+    pub(crate) fn add_row(&self, index: usize, sum: &mut [f32]) {
+        let range = index * sum.len()..(index + 1) * sum.len();
+        match self {
+            Table::F32(rows) => sum.iter_mut().zip(&rows[range]).for_each(|(sum, value)| *sum += value),
+            Table::F16(rows) => {
+                sum.iter_mut().zip(&rows[range]).for_each(|(sum, &bits)| *sum += math::f16_to_f32(bits));
+            }
+            Table::I8 { rows, scale } => {
+                let scale = scale[index];
+                sum.iter_mut().zip(&rows[range]).for_each(|(sum, &value)| *sum += f32::from(value) * scale);
+            }
+        }
+    }
 }
 
 /// How an image becomes the input of a tower that takes `image` (height, width).

@@ -1,10 +1,13 @@
 //! The text tower: token ids to embedding.
 
-use edgelip_kernels::{Kernels, Linear, Parallel, attention_scratch, linear_scratch, math, padded};
+use edgelip_kernels::{
+    Activation, Kernels, Linear, Parallel, Rows, RowsMut, attention_scratch, linear_scratch, padded,
+};
 
 use crate::model::{LinearShape, Loader, Metadata, Precision, Table, invalid, linear_name};
 use crate::onnx::File;
 use crate::plan::{MAX_BLOCKS, VisionShape};
+use crate::post_norm::PostNorms;
 use crate::scratch::{self, Arena};
 use crate::transformer::{Buffers, Sight, Transformer};
 use crate::vision::expect;
@@ -13,13 +16,15 @@ use crate::{Error, Problem};
 const MAX_CONTEXT: usize = 1 << 12;
 const MAX_VOCABULARY: usize = 1 << 24;
 
-/// Which token's row becomes the embedding.
+/// What becomes the embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pooling {
     /// The first end token.
     EndFirst(u32),
     /// The first token with the largest id.
     LargestId,
+    /// The mean of all tokens.
+    Mean,
 }
 
 /// A text tower, executed where its file lies.
@@ -34,7 +39,9 @@ pub struct Text<'a> {
     token: Table<'a>,
     position: &'a [f32],
     transformer: Transformer<'a>,
-    projection: Linear<'a>,
+    /// Of a tower whose norms stand behind the sums and whose tokens see each other.
+    norms: Option<PostNorms<'a>>,
+    projection: Option<Linear<'a>>,
 }
 
 impl<'a> Text<'a> {
@@ -64,15 +71,17 @@ impl<'a> Text<'a> {
         if context > MAX_CONTEXT || vocabulary > MAX_VOCABULARY || shape.blocks > MAX_BLOCKS {
             return Err(Error::TooLarge);
         }
-        let pooling = match metadata.word("edgelip.pooling", &[("eot_first", true), ("eot_argmax", false)])? {
-            true => Pooling::EndFirst(metadata.number("edgelip.eot")?),
-            false => Pooling::LargestId,
+        let post_norm = match file.metadata("edgelip.norm") {
+            None => false,
+            Some(_) => metadata.word("edgelip.norm", &[("pre", false), ("post", true)])?,
         };
+        let pooling = pooling(&metadata, post_norm)?;
         let precision = metadata.precision()?;
-        let half = precision != Precision::F32;
+        let kept = if precision == Precision::F32 { Precision::F32 } else { Precision::F16 };
         let width = padded(shape.width);
         let mut loader = Loader::new(&file, "text.blocks.");
-        let token = loader.table("text.token.weight", half, &[vocabulary, width])?;
+        let of_table = if post_norm { precision } else { kept };
+        let token = loader.table(["text.token.weight", "text.token.scale"], of_table, [vocabulary, width])?;
         let position = loader.floats(None, "text.position", &[context, width])?;
         let transformer = Transformer::load(
             &mut loader,
@@ -81,24 +90,39 @@ impl<'a> Text<'a> {
             (shape.width, shape.heads, shape.mlp, shape.blocks),
             (metadata.activation()?, metadata.norm_eps()?),
         )?;
-        let projection = LinearShape {
-            inputs: shape.width,
-            outputs: shape.embedding,
-            groups: 1,
-            precision: if half { Precision::F16 } else { Precision::F32 },
-            bias: true,
+        let norms = if post_norm { Some(PostNorms::load(&mut loader, shape.width, shape.blocks)?) } else { None };
+        let name = linear_name!("text.projection");
+        let projection = if !post_norm || file.initializer(name.weight).is_some() {
+            let projection =
+                LinearShape { inputs: shape.width, outputs: shape.embedding, groups: 1, precision: kept, bias: true };
+            Some(loader.linear(None, name, projection)?)
+        } else if shape.embedding == shape.width {
+            None
+        } else {
+            return Err(invalid("edgelip.embedding"));
         };
-        let projection = loader.linear(None, linear_name!("text.projection"), projection)?;
         let embedding = shape.embedding;
-        let text =
-            Text { precision, pooling, context, vocabulary, embedding, token, position, transformer, projection, file };
+        let text = Text {
+            precision,
+            pooling,
+            context,
+            vocabulary,
+            embedding,
+            token,
+            position,
+            transformer,
+            norms,
+            projection,
+            file,
+        };
         text.scratch_len(context, 1)?;
         Ok(text)
     }
 
     /// The embedding of a text, l2-normalised.
     ///
-    /// `ids` start with the start token and contain the end token; what follows the token that is read is ignored.
+    /// `ids` start with the start token and contain the end token. Of a CLIP, what follows the token that is read is ignored; of a
+    /// BERT, every id counts, so there must be no padding.
     /// `scratch` holds at least [`Text::scratch_len`] floats for that many ids; `embedding` is `[E]`.
     ///
     /// # Errors
@@ -113,8 +137,8 @@ impl<'a> Text<'a> {
     ) -> Result<(), Error> {
         expect("embedding", embedding.len(), self.embedding)?;
         let read = self.read_row(ids)?;
-        // Attention is causal: nothing after the row that is read can change it.
-        let ids = &ids[..=read];
+        // With a row to read attention is causal: nothing after it can change it.
+        let ids = &ids[..read.map_or(ids.len(), |read| read + 1)];
         let count = ids.len();
         let lengths = self.lengths(count, parallel.workers());
         let mut arena = Arena::new(scratch, scratch::total(&lengths)?)?;
@@ -126,39 +150,99 @@ impl<'a> Text<'a> {
             kernel: arena.take(lengths[4])?,
         };
         self.embed_tokens(ids, buffers.tokens);
+        match (&self.norms, read, &self.projection) {
+            (None, Some(read), Some(projection)) => {
+                self.run_causal(&mut buffers, count, read, parallel)?;
+                self.transformer.project(projection, &mut buffers, read, embedding, parallel)
+            }
+            (Some(norms), ..) => {
+                self.run_full(norms, &mut buffers, count, parallel)?;
+                self.pool_mean(&mut buffers, count, embedding, parallel)
+            }
+            // `open` gives every tower without post-norms a projection and a row to read.
+            _ => Err(invalid("edgelip.norm")),
+        }
+    }
+
+    /// CLIP's blocks; the last one only for the row that is read.
+    fn run_causal(
+        &self,
+        buffers: &mut Buffers<'_>,
+        count: usize,
+        read: usize,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
         for index in 0..self.transformer.count {
             let last = index + 1 == self.transformer.count;
             let rows = if last { read..count } else { 0..count };
-            self.transformer.attend(index, &mut buffers, count, rows.clone(), Sight::Causal, parallel)?;
-            self.transformer.mlp(index, &mut buffers, rows, parallel)?;
+            self.transformer.attend(index, buffers, count, rows.clone(), Sight::Causal, parallel)?;
+            self.transformer.mlp(index, buffers, rows, parallel)?;
         }
-        self.transformer.project(&self.projection, &mut buffers, read, embedding, parallel)
+        Ok(())
     }
 
-    /// The position of the token whose row becomes the embedding.
-    fn read_row(&self, ids: &[u32]) -> Result<usize, Error> {
+    /// BERT's blocks.
+    fn run_full(
+        &self,
+        norms: &PostNorms<'_>,
+        buffers: &mut Buffers<'_>,
+        count: usize,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
+        let Transformer { kernels, width, norm_eps, .. } = &self.transformer;
+        norms.embed.apply(kernels, buffers.tokens, (count, *width), *norm_eps)?;
+        for (index, [behind_attention, behind_mlp]) in norms.blocks.iter().enumerate().take(self.transformer.count) {
+            self.transformer.attend_then_norm(index, buffers, count, behind_attention, parallel)?;
+            self.transformer.mlp_then_norm(index, buffers, count, behind_mlp, parallel)?;
+        }
+        Ok(())
+    }
+
+    /// The mean of `count` tokens, projected if there is a projection, and scaled to length 1.
+    fn pool_mean(
+        &self,
+        buffers: &mut Buffers<'_>,
+        count: usize,
+        embedding: &mut [f32],
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
+        let (kernels, width) = (&self.transformer.kernels, padded(self.transformer.width));
+        let mean = &mut buffers.rows[..width];
+        mean.fill(0.0);
+        for token in buffers.tokens.chunks_exact(width).take(count) {
+            mean.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
+        }
+        mean.iter_mut().for_each(|sum| *sum /= count as f32);
+        let Some(projection) = &self.projection else {
+            kernels.normalize(&mean[..embedding.len()], embedding);
+            return Ok(());
+        };
+        let projected = RowsMut::new(buffers.query, 1, projection.outputs)?;
+        let mean = Rows::new(mean, 1, width)?;
+        kernels.linear(mean, projection, Activation::None, false, projected, buffers.kernel, parallel)?;
+        kernels.normalize(&buffers.query[..embedding.len()], embedding);
+        Ok(())
+    }
+
+    /// The position of the token whose row becomes the embedding, if it is one token's.
+    fn read_row(&self, ids: &[u32]) -> Result<Option<usize>, Error> {
         if ids.is_empty() || ids.len() > self.context || ids.iter().any(|&id| id as usize >= self.vocabulary) {
             return Err(Error::Tokens);
         }
-        match self.pooling {
+        let read = match self.pooling {
+            Pooling::Mean => return Ok(None),
             Pooling::EndFirst(end) => ids.iter().position(|&id| id == end),
             Pooling::LargestId => ids.iter().max().and_then(|largest| ids.iter().position(|id| id == largest)),
-        }
-        .ok_or(Error::NoEndToken)
+        };
+        read.map(Some).ok_or(Error::NoEndToken)
     }
 
     fn embed_tokens(&self, ids: &[u32], tokens: &mut [f32]) {
         let width = padded(self.transformer.width);
         let rows = tokens.chunks_exact_mut(width).zip(self.position.chunks_exact(width));
         for (&id, (row, position)) in ids.iter().zip(rows) {
-            let range = id as usize * width..(id as usize + 1) * width;
             row.copy_from_slice(position);
-            match self.token {
-                Table::F32(table) => row.iter_mut().zip(&table[range]).for_each(|(sum, value)| *sum += value),
-                Table::F16(table) => {
-                    row.iter_mut().zip(&table[range]).for_each(|(sum, &bits)| *sum += math::f16_to_f32(bits));
-                }
-            }
+            self.token.add_row(id as usize, row);
         }
     }
 
@@ -222,5 +306,16 @@ impl<'a> Text<'a> {
     /// The file it lies in.
     pub fn file(&self) -> &File<'a> {
         &self.file
+    }
+}
+
+/// What becomes the embedding: with post-norms the mean, else an end token.
+fn pooling(metadata: &Metadata<'_, '_>, post_norm: bool) -> Result<Pooling, Error> {
+    let key = "edgelip.pooling";
+    match (metadata.text(key)?, post_norm) {
+        ("mean", true) => Ok(Pooling::Mean),
+        ("eot_first", false) => metadata.number("edgelip.eot").map(Pooling::EndFirst),
+        ("eot_argmax", false) => Ok(Pooling::LargestId),
+        _ => Err(invalid(key)),
     }
 }

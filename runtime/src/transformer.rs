@@ -1,4 +1,5 @@
-//! A pre-norm transformer block, as both towers use it. The norms' gains and biases and the attention scale lie in the weights.
+//! A transformer block, as both towers use it. The attention scale lies in the weights, and so do gains and biases of norms that stand
+//! in front of a layer.
 
 use core::ops::Range;
 
@@ -7,6 +8,7 @@ use edgelip_kernels::{Activation, Attention, Kernels, LANES, Linear, Panels, Par
 use crate::Error;
 use crate::model::{LinearShape, Loader, Precision, linear_name};
 use crate::plan::MAX_BLOCKS;
+use crate::post_norm::Norm;
 
 /// The layers of one block.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,7 @@ pub(crate) struct Transformer<'a> {
 pub(crate) struct Buffers<'s> {
     /// The tokens, `[tokens, width]`: what flows from block to block.
     pub tokens: &'s mut [f32],
-    /// As many rows: normalised tokens, then what attention gives.
+    /// As many rows: normalised tokens, if norms stand in front, then what attention gives.
     pub rows: &'s mut [f32],
     /// Queries, keys and values `[tokens, 3·width]`, then the hidden layer `[tokens, mlp]`.
     pub wide: &'s mut [f32],
@@ -91,24 +93,52 @@ impl<'a> Transformer<'a> {
         sight: Sight<'_>,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
-        let (kernels, block, width) = (&self.kernels, &self.blocks[index], padded(self.width));
-        kernels.layer_norm(
+        let width = padded(self.width);
+        self.kernels.layer_norm(
             Rows::new(buffers.tokens, count, width)?,
             self.width,
             self.norm_eps,
             RowsMut::new(buffers.rows, count, width)?,
             parallel,
         )?;
-        let normed = Rows::new(buffers.rows, count, width)?;
+        self.mix(index, buffers, true, (count, queries), sight, parallel)
+    }
+
+    /// `tokens = norm(tokens + attention(tokens))` for all `count` tokens, which see each other.
+    pub(crate) fn attend_then_norm(
+        &self,
+        index: usize,
+        buffers: &mut Buffers<'_>,
+        count: usize,
+        norm: &Norm<'_>,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
+        self.mix(index, buffers, false, (count, 0..count), Sight::All(None), parallel)?;
+        norm.apply(&self.kernels, buffers.tokens, (count, self.width), self.norm_eps)
+    }
+
+    /// `tokens += attention(input)`, the input being `rows` if they are the `normed` tokens, else the tokens themselves.
+    fn mix(
+        &self,
+        index: usize,
+        buffers: &mut Buffers<'_>,
+        normed: bool,
+        (count, queries): (usize, Range<usize>),
+        sight: Sight<'_>,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
+        let (kernels, block, width) = (&self.kernels, &self.blocks[index], padded(self.width));
+        let source: &[f32] = if normed { buffers.rows } else { buffers.tokens };
+        let input = Rows::new(source, count, width)?;
         let all = queries.len() == count;
         if all {
             let qkv = RowsMut::new(buffers.wide, count, 3 * width)?;
-            kernels.linear(normed, &block.qkv, Activation::None, false, qkv, buffers.kernel, parallel)?;
+            kernels.linear(input, &block.qkv, Activation::None, false, qkv, buffers.kernel, parallel)?;
         } else {
             let key_value = outputs(&block.qkv, width..3 * width);
             let kv = RowsMut::new(buffers.wide, count, 2 * width)?;
-            kernels.linear(normed, &key_value, Activation::None, false, kv, buffers.kernel, parallel)?;
-            let row = Rows::new(&buffers.rows[queries.start * width..], queries.len(), width)?;
+            kernels.linear(input, &key_value, Activation::None, false, kv, buffers.kernel, parallel)?;
+            let row = Rows::new(&source[queries.start * width..], queries.len(), width)?;
             let q = RowsMut::new(buffers.query, queries.len(), width)?;
             kernels.linear(
                 row,
@@ -161,13 +191,41 @@ impl<'a> Transformer<'a> {
         rows: Range<usize>,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
+        let (count, width) = (rows.len(), padded(self.width));
+        let tokens = &buffers.tokens[rows.start * width..];
+        let normed = RowsMut::new(buffers.rows, count, width)?;
+        self.kernels.layer_norm(Rows::new(tokens, count, width)?, self.width, self.norm_eps, normed, parallel)?;
+        self.perceive(index, buffers, true, rows, parallel)
+    }
+
+    /// `tokens = norm(tokens + mlp(tokens))` for all `count` tokens.
+    pub(crate) fn mlp_then_norm(
+        &self,
+        index: usize,
+        buffers: &mut Buffers<'_>,
+        count: usize,
+        norm: &Norm<'_>,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
+        self.perceive(index, buffers, false, 0..count, parallel)?;
+        norm.apply(&self.kernels, buffers.tokens, (count, self.width), self.norm_eps)
+    }
+
+    /// `tokens += mlp(input)` for the given tokens; the input lies in `rows` if it is `normed`, else it is those tokens.
+    fn perceive(
+        &self,
+        index: usize,
+        buffers: &mut Buffers<'_>,
+        normed: bool,
+        rows: Range<usize>,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
         let (kernels, block, width, mlp) = (&self.kernels, &self.blocks[index], padded(self.width), padded(self.mlp));
         let count = rows.len();
         let tokens = &mut buffers.tokens[rows.start * width..];
-        let normed = RowsMut::new(buffers.rows, count, width)?;
-        kernels.layer_norm(Rows::new(tokens, count, width)?, self.width, self.norm_eps, normed, parallel)?;
+        let input: &[f32] = if normed { buffers.rows } else { tokens };
         kernels.linear(
-            Rows::new(buffers.rows, count, width)?,
+            Rows::new(input, count, width)?,
             &block.fc1,
             self.activation,
             false,
