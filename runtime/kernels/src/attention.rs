@@ -75,7 +75,7 @@ impl Kernels {
         let y = out.share();
         let tasks = Tasks::new(heads);
         let body = || {
-            let Some(scratch) = slots.claim() else { return };
+            let Some((_, scratch)) = slots.claim() else { return };
             while let Some(head) = tasks.claim() {
                 let offset = head * head_dim;
                 let columns =

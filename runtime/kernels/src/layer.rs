@@ -1,4 +1,4 @@
-use crate::{LANES, Rows, Shape, padded};
+use crate::{LANES, Shape};
 
 /// Weights of a linear layer in the model file's order: panels of 16 outputs, `K` inputs deep.
 #[derive(Clone, Copy, Debug)]
@@ -71,30 +71,4 @@ impl Linear<'_> {
             }
         }
     }
-}
-
-/// Packs the first `width` columns of `rows` into panels that [`Panels::F32`] takes: a layer whose output `n` is the dot
-/// product with row `n`. The `panels` are `padded(rows) · width` long; outputs past the rows are zero.
-pub fn pack_panels(rows: Rows<'_>, width: usize, panels: &mut [f32]) -> Result<(), Shape> {
-    Shape::require(width <= rows.columns(), "rows to pack are narrower than said")?;
-    Shape::require(
-        padded(rows.rows()).checked_mul(width) == Some(panels.len()),
-        "panels are not padded rows × width long",
-    )?;
-    if width == 0 {
-        return Ok(());
-    }
-    for (panel, first) in panels.chunks_exact_mut(width * LANES).zip((0..).step_by(LANES)) {
-        let lanes = (rows.rows() - first).min(LANES);
-        let (steps, _) = panel.as_chunks_mut::<LANES>();
-        for lane in 0..lanes {
-            for (step, value) in steps.iter_mut().zip(rows.row(first + lane)) {
-                step[lane] = *value;
-            }
-        }
-        for step in steps {
-            step[lanes..].fill(0.0);
-        }
-    }
-    Ok(())
 }

@@ -25,6 +25,7 @@ pub mod math;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod neon;
 mod norm;
+mod pairing;
 mod parallel;
 #[cfg(feature = "std")]
 mod pool;
@@ -44,9 +45,10 @@ mod x86;
 
 pub use attention::{Attention, attention_scratch};
 pub use kernels::Kernels;
-pub use layer::{Activation, Linear, Panels, pack_panels};
+pub use layer::{Activation, Linear, Panels};
 pub use linear::linear_scratch;
-pub use parallel::{Parallel, Single};
+pub use pairing::Pairing;
+pub use parallel::{Parallel, Single, for_each_chunk};
 #[cfg(feature = "std")]
 pub use pool::Pool;
 pub use rows::{Rows, RowsMut};

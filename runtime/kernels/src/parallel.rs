@@ -33,6 +33,27 @@ pub(crate) fn complete(parallel: &dyn Parallel, body: &(dyn Fn() + Sync)) {
     body();
 }
 
+/// Calls `body` with the index of each chunk of `len` elements and the chunk, on the threads that are lent; the last chunk may
+/// be shorter. Nothing is called for a `len` of 0.
+pub fn for_each_chunk(
+    data: &mut [f32],
+    len: usize,
+    parallel: &dyn Parallel,
+    body: &(dyn Fn(usize, &mut [f32]) + Sync),
+) {
+    let Some(whole) = data.len().checked_div(len) else { return };
+    let (chunks, rest) = data.split_at_mut(whole * len);
+    let slots = Slots::new(chunks, len, whole);
+    complete(parallel, &|| {
+        while let Some((index, chunk)) = slots.claim() {
+            body(index, chunk);
+        }
+    });
+    if !rest.is_empty() {
+        body(whole, rest);
+    }
+}
+
 /// Tasks `0..count`, each handed out once.
 pub(crate) struct Tasks {
     next: AtomicUsize,
@@ -76,9 +97,10 @@ impl<'a> Slots<'a> {
         self.tasks.count == 0
     }
 
-    pub fn claim(&self) -> Option<&'a mut [f32]> {
+    /// The next slot and its index.
+    pub fn claim(&self) -> Option<(usize, &'a mut [f32])> {
         let slot = self.tasks.claim()?;
         // SAFETY: slots lie within the borrowed slice by the bound on their number, do not overlap, and are claimed once.
-        Some(unsafe { core::slice::from_raw_parts_mut(self.data.add(slot * self.len), self.len) })
+        Some((slot, unsafe { core::slice::from_raw_parts_mut(self.data.add(slot * self.len), self.len) }))
     }
 }

@@ -1,7 +1,7 @@
 use core::ops::Range;
 
 use crate::rows::Output;
-use crate::{Activation, Linear, Rows};
+use crate::{Activation, LANES, Linear, Pairing, Rows};
 
 /// The kernels of one instruction set.
 ///
@@ -28,6 +28,10 @@ pub(crate) struct Table {
     pub scaled_add: unsafe fn(y: &mut [f32], a: f32, x: &[f32]),
     /// `y = a x`, both of one length.
     pub scaled: unsafe fn(y: &mut [f32], a: f32, x: &[f32]),
+    /// Writes the scores of a pairing, whose lists are at least as long; returns the best.
+    pub pair_scores: unsafe fn(pairing: &Pairing, scores: &mut [f32]) -> f32,
+    /// Transposes at most 16 of the rows into a panel `[width, 16]`, each times its factor; zeros for those that lack.
+    pub pack_panel: unsafe fn(x: Rows, rows: Range<usize>, factors: &[f32; LANES], panel: &mut [f32]),
 }
 
 /// Some panels of a layer for some of its rows.

@@ -2,6 +2,7 @@
 
 mod attention;
 mod linear;
+mod pairing;
 mod vector;
 
 use crate::table::Table;
@@ -18,4 +19,6 @@ pub(crate) static TABLE: Table = Table {
     dot: vector::dot,
     scaled_add: vector::scaled_add,
     scaled: vector::scaled,
+    pair_scores: pairing::scores,
+    pack_panel: pairing::pack,
 };

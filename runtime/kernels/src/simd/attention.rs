@@ -134,22 +134,13 @@ fn pack_keys<S: Simd>(s: S, head: &Head, panels: &mut [f32]) {
         for (steps, start) in steps.chunks_mut(LANES).zip((column..).step_by(LANES)) {
             let mut square = [s.splat(0.0); LANES];
             for lane in 0..lanes {
-                square[lane] = load(s, &head.k.row(first + lane)[start..][..steps.len()]);
+                square[lane] = vector::load(s, &head.k.row(first + lane)[start..][..steps.len()]);
             }
             let square = s.transpose(square);
             for (i, step) in steps.iter_mut().enumerate() {
                 s.store(square[i], step);
             }
         }
-    }
-}
-
-/// Up to sixteen floats, zeros after them.
-#[inline(always)]
-fn load<S: Simd>(s: S, from: &[f32]) -> S::V {
-    match from.as_array() {
-        Some(whole) => s.load(whole),
-        None => s.load(&vector::partial(from, 0.0)),
     }
 }
 
@@ -160,7 +151,7 @@ fn pack_values<S: Simd>(s: S, head: &Head, panels: &mut [f32]) {
     for (panel, first) in panels.chunks_exact_mut(keys * LANES).zip((0..).step_by(LANES)) {
         let lanes = (dim - first).min(LANES);
         for (key, step) in panel.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            s.store(load(s, &head.v.row(key)[column + first..][..lanes]), step);
+            s.store(vector::load(s, &head.v.row(key)[column + first..][..lanes]), step);
         }
     }
 }

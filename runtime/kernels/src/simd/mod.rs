@@ -8,6 +8,7 @@ pub mod exponential;
 pub mod integer;
 pub mod linear;
 pub mod norm;
+pub mod pairing;
 pub mod tile;
 pub mod vector;
 
@@ -162,8 +163,10 @@ macro_rules! table {
         pub(crate) static $table: crate::table::Table = {
             use crate::simd::integer::{self, IntegerTile};
             use crate::simd::tile::{self, FloatTile, Weight};
-            use crate::simd::{Isa, attention, linear, norm, vector};
+            use crate::simd::{Isa, attention, linear, norm, pairing, vector};
             use crate::table::{Block, Head};
+            use crate::{LANES, Pairing, Rows};
+            use core::ops::Range;
 
             #[derive(Clone, Copy)]
             struct This($vector, $int);
@@ -255,6 +258,16 @@ macro_rules! table {
                 // SAFETY: the features are enabled here.
                 vector::scaled(unsafe { $vector::assume() }, y, a, x);
             }
+            #[target_feature(enable = $features)]
+            fn pair_scores(pairing: &Pairing, scores: &mut [f32]) -> f32 {
+                // SAFETY: the features are enabled here.
+                pairing::scores(unsafe { $vector::assume() }, pairing, scores)
+            }
+            #[target_feature(enable = $features)]
+            fn pack_panel(x: Rows, rows: Range<usize>, factors: &[f32; LANES], panel: &mut [f32]) {
+                // SAFETY: the features are enabled here.
+                pairing::pack(unsafe { $vector::assume() }, x, rows, factors, panel);
+            }
             crate::table::Table {
                 name: $name,
                 panels: <$vector as crate::simd::Simd>::PANELS,
@@ -267,6 +280,8 @@ macro_rules! table {
                 dot,
                 scaled_add,
                 scaled,
+                pair_scores,
+                pack_panel,
             }
         };
     };

@@ -12,6 +12,15 @@ pub fn partial(rest: &[f32], fill: f32) -> [f32; LANES] {
     lanes
 }
 
+/// Up to sixteen floats, zeros after them.
+#[inline(always)]
+pub fn load<S: Simd>(s: S, from: &[f32]) -> S::V {
+    match from.as_array() {
+        Some(whole) => s.load(whole),
+        None => s.load(&partial(from, 0.0)),
+    }
+}
+
 /// Writes the lanes that are there.
 #[inline(always)]
 pub fn store_partial<S: Simd>(s: S, v: S::V, rest: &mut [f32]) {

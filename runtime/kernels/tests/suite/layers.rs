@@ -1,5 +1,5 @@
 use edgelip_kernels::{
-    Activation, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, Shape, Single, linear_scratch, pack_panels,
+    Activation, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, Shape, Single, linear_scratch,
 };
 
 use crate::{Matrix, Random, assert_close, assert_same, instruction_sets, pools};
@@ -226,25 +226,6 @@ fn activations_are_within_three_halves_of_an_ulp_of_their_argument() {
             let far = activated(kernels, activation, &far);
             assert_eq!((far[0], far[2]), (1e30, 300.0));
             assert!(far[1].abs() < 1e-14 * 1e20 && far[3].abs() < 1e-14 * 300.0, "{}: {far:?}", kernels.name());
-        }
-    }
-}
-
-#[test]
-fn packed_rows_are_a_layer() {
-    let mut random = Random(6);
-    let (a, b) = (Matrix::random(&mut random, 5, 21), Matrix::random(&mut random, 19, 21));
-    let mut panels = vec![f32::NAN; 32 * 21];
-    pack_panels(b.rows(), 21, &mut panels).unwrap();
-    let layer = Linear { panels: Panels::F32(&panels), bias: &[], inputs: 21, outputs: 32 };
-    for kernels in Kernels::available() {
-        let products = apply(kernels, a.rows(), &layer, Activation::None, None, &Single);
-        for (i, row) in products.chunks_exact(48).enumerate() {
-            for (j, product) in row[..19].iter().enumerate() {
-                let ought = kernels.dot(&a.rows().row(i)[..21], &b.rows().row(j)[..21]);
-                assert_close(&[*product], &[ought], 2e-6, kernels.name());
-            }
-            assert_eq!(row[19..32], [0.0; 13]);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod attention;
 mod integers;
 mod layers;
+mod pairing;
 mod pool;
 mod vectors;
 

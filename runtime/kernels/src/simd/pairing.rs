@@ -1,0 +1,59 @@
+use core::ops::Range;
+
+use super::Simd;
+use super::vector::{load, partial, store_partial};
+use crate::{LANES, Pairing, Rows};
+
+/// The scores of a source with all targets; returns the best.
+#[inline(always)]
+pub fn scores<S: Simd>(s: S, pairing: &Pairing, scores: &mut [f32]) -> f32 {
+    let (chunks, rest) = scores.as_chunks_mut::<LANES>();
+    let mut best = s.splat(f32::NEG_INFINITY);
+    let mut first = 0;
+    for chunk in chunks {
+        let found = sixteen(s, pairing, first, LANES);
+        s.store(found, chunk);
+        best = s.max(best, found);
+        first += LANES;
+    }
+    if !rest.is_empty() {
+        store_partial(s, sixteen(s, pairing, first, rest.len()), rest);
+        best = s.max(best, s.load(&partial(rest, f32::NEG_INFINITY)));
+    }
+    s.largest(best)
+}
+
+/// The scores with `count` targets from `first` on; anything in the other lanes.
+#[inline(always)]
+fn sixteen<S: Simd>(s: S, pairing: &Pairing, first: usize, count: usize) -> S::V {
+    let mut score = s.splat(if pairing.by_distance() { -1.0 } else { 0.0 });
+    for (factor, products) in pairing.terms {
+        score = s.fma(s.splat(*factor), load(s, &products[first..][..count]), score);
+    }
+    if let Some((p, q)) = pairing.sizes {
+        let (p, q) = (s.splat(p), load(s, &q[first..][..count]));
+        score = s.mul(score, s.div(s.mul(p, q), s.add(p, q)));
+    }
+    if let Some((strength, phi, others)) = pairing.guide {
+        let phi = s.max(s.splat(phi), load(s, &others[first..][..count]));
+        score = s.mul(score, s.fma(s.splat(strength), phi, s.splat(1.0)));
+    }
+    score
+}
+
+/// At most sixteen rows as a panel `[width, 16]`, each times its factor.
+#[inline(always)]
+pub fn pack<S: Simd>(s: S, x: Rows, rows: Range<usize>, factors: &[f32; LANES], panel: &mut [f32]) {
+    let factors = s.load(factors);
+    let (steps, _) = panel.as_chunks_mut::<LANES>();
+    for (steps, column) in steps.chunks_mut(LANES).zip((0..).step_by(LANES)) {
+        let mut square = [s.splat(0.0); LANES];
+        for lane in 0..rows.len().min(LANES) {
+            square[lane] = load(s, &x.row(rows.start + lane)[column..][..steps.len()]);
+        }
+        let square = s.transpose(square);
+        for (i, step) in steps.iter_mut().enumerate() {
+            s.store(s.mul(square[i], factors), step);
+        }
+    }
+}
