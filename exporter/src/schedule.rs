@@ -130,6 +130,7 @@ pub fn tower(model: &ModelConfig) -> Result<VisionShape, Error> {
         blocks: vision.blocks,
         mlp: vision.mlp,
         embedding: model.embedding,
+        ..VisionShape::default()
     })
 }
 

@@ -1,86 +1,11 @@
 //! What an image tower will do, as pure data: tokens in each block, multiply-adds, scratch. No weights are needed.
 
-use edgelip_kernels::{attention_scratch, linear_scratch, padded};
+mod buffers;
+mod shape;
+
+pub use shape::{MAX_BLOCKS, MAX_STEM, Stem, StemLayer, VisionShape};
 
 use crate::Error;
-
-/// The most blocks a tower may have.
-pub const MAX_BLOCKS: usize = 48;
-
-const MAX_TOKENS: usize = 1 << 14;
-const MAX_WIDTH: usize = 1 << 13;
-const MAX_HIDDEN: usize = 1 << 16;
-const MAX_PATCH: usize = 1 << 8;
-
-/// The shape of an image tower with a class token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VisionShape {
-    /// Input height and width in pixels.
-    pub image: [usize; 2],
-    /// Side of a patch in pixels.
-    pub patch: usize,
-    /// Width of a token.
-    pub width: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Transformer blocks.
-    pub blocks: usize,
-    /// Hidden width of the MLP.
-    pub mlp: usize,
-    /// Width of the embedding.
-    pub embedding: usize,
-}
-
-impl VisionShape {
-    /// Patches along height and width.
-    pub fn grid(&self) -> [usize; 2] {
-        [self.image[0] / self.patch.max(1), self.image[1] / self.patch.max(1)]
-    }
-
-    /// Values of a patch: rows, columns and three channels.
-    pub fn patch_values(&self) -> usize {
-        3 * self.patch * self.patch
-    }
-
-    /// Width of a head.
-    pub fn head_dim(&self) -> usize {
-        self.width / self.heads.max(1)
-    }
-
-    /// Whether the parts fit each other and the runtime's limits.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] beyond a limit, [`Error::Metadata`] for a contradiction.
-    pub fn check(&self) -> Result<(), Error> {
-        let invalid = |key| Err(Error::Metadata { key, problem: crate::Problem::Invalid });
-        let [height, width] = self.image;
-        if self.patch == 0 || height == 0 || width == 0 || height % self.patch != 0 || width % self.patch != 0 {
-            return invalid("edgelip.patch");
-        }
-        if self.heads == 0 || self.width == 0 || !self.width.is_multiple_of(self.heads) {
-            return invalid("edgelip.heads");
-        }
-        if self.blocks == 0 {
-            return invalid("edgelip.blocks");
-        }
-        if self.mlp == 0 {
-            return invalid("edgelip.mlp");
-        }
-        if self.embedding == 0 {
-            return invalid("edgelip.embedding");
-        }
-        let tokens = self.grid()[0].checked_mul(self.grid()[1]).ok_or(Error::TooLarge)?;
-        if self.blocks > MAX_BLOCKS
-            || tokens >= MAX_TOKENS
-            || self.width.max(self.embedding) > MAX_WIDTH
-            || self.mlp > MAX_HIDDEN
-            || self.patch > MAX_PATCH
-        {
-            return Err(Error::TooLarge);
-        }
-        Ok(())
-    }
-}
 
 /// How tokens are chosen for merging; docs/token-merging.md has the formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +31,7 @@ pub struct Block {
     pub queries: usize,
     /// Multiply-adds, the merge's own included.
     pub macs: u64,
-    /// Multiply-adds of choosing what to merge.
+    /// Multiply-adds of choosing what to merge, the guide's among them.
     pub merge_macs: u64,
 }
 
@@ -165,6 +90,11 @@ impl Plan {
         self.merged.iter().any(|&merged| merged > 0)
     }
 
+    /// Whether any block merges under a guide.
+    pub fn guided(&self) -> bool {
+        self.shape.guided && self.merges()
+    }
+
     /// Tokens that enter the first block.
     pub fn tokens(&self) -> usize {
         usize::from(self.tokens[0])
@@ -197,14 +127,34 @@ impl Plan {
             Merge::Ward => 2 * self.shape.width,
             Merge::Tome => self.shape.head_dim(),
         };
-        [tokens.div_ceil(2), tokens / 2, features].map(|n| n as u64).iter().product()
+        let pairs: u64 = [tokens.div_ceil(2), tokens / 2, features].map(|n| n as u64).iter().product();
+        pairs + if self.shape.guided { (tokens * self.shape.width) as u64 } else { 0 }
+    }
+
+    /// Multiply-adds from pixels to patches.
+    pub fn embedding_macs(&self) -> u64 {
+        let shape = &self.shape;
+        let product = |factors: [usize; 3]| factors.map(|n| n as u64).iter().product::<u64>();
+        if shape.stem.is_empty() {
+            return product([self.tokens() - 1, shape.patch_values(), shape.width]);
+        }
+        shape.stem_layers().map(|layer| product([layer.positions(), layer.window(), layer.outputs])).sum()
+    }
+
+    /// Multiply-adds of each frequency block, its transforms counted as the graph has them: products with their matrices.
+    pub fn frequency_macs(&self) -> u64 {
+        let [patches, coefficients] = [self.tokens() - 1, 2 * self.shape.coefficients()].map(|n| n as u64);
+        let [width, mlp] = [self.shape.width, self.shape.mlp].map(|n| n as u64);
+        2 * coefficients * patches * width + 2 * coefficients * width + 2 * patches * width * mlp
     }
 
     /// Multiply-adds of the whole tower, from pixels to embedding, merging included.
     pub fn macs(&self) -> u64 {
         let shape = &self.shape;
-        let patches: u64 = [self.tokens() - 1, shape.patch_values(), shape.width].map(|n| n as u64).iter().product();
-        patches + self.blocks().map(|block| block.macs).sum::<u64>() + (shape.width * shape.embedding) as u64
+        self.embedding_macs()
+            + shape.frequency_blocks as u64 * self.frequency_macs()
+            + self.blocks().map(|block| block.macs).sum::<u64>()
+            + (shape.width * shape.embedding) as u64
     }
 
     /// Share of the unmerged tower's multiply-adds that merging saves.
@@ -214,63 +164,38 @@ impl Plan {
             Err(_) => 0.0,
         }
     }
-
-    /// Length of the scratch slice in `f32`s when `workers` threads are lent.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] if it exceeds the address space.
-    pub fn scratch_len(&self, workers: usize) -> Result<usize, Error> {
-        let layout = self.buffers(workers);
-        crate::scratch::total(&[
-            layout.rows,
-            layout.rows,
-            layout.wide,
-            layout.query,
-            layout.sizes,
-            layout.sizes,
-            layout.kernel,
-        ])
-    }
-
-    pub(crate) fn buffers(&self, workers: usize) -> Buffers {
-        let shape = &self.shape;
-        let (tokens, width, mlp) = (self.tokens(), padded(shape.width), padded(shape.mlp));
-        let patches = (tokens - 1) * padded(shape.patch_values());
-        let widest = shape.patch_values().max(shape.width).max(shape.mlp);
-        let merge = if self.merges() { crate::ops::merge::scratch_len(shape, tokens) } else { 0 };
-        Buffers {
-            rows: tokens * width,
-            wide: patches.max(tokens * (3 * width).max(mlp)),
-            query: width.max(padded(shape.embedding)),
-            sizes: padded(tokens),
-            kernel: linear_scratch(tokens, widest)
-                .max(attention_scratch(tokens, tokens, shape.head_dim(), workers))
-                .max(merge),
-        }
-    }
-}
-
-/// Lengths of the encoder's buffers in `f32`s.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Buffers {
-    /// One row of width for each token: the tokens, and a second one for what is computed from them.
-    pub rows: usize,
-    /// Queries, keys and values; or the MLP's hidden layer; or the patches.
-    pub wide: usize,
-    /// One row: the class token's query, and its embedding.
-    pub query: usize,
-    /// A number for each token.
-    pub sizes: usize,
-    /// Scratch of the operators.
-    pub kernel: usize,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const B16: VisionShape =
-        VisionShape { image: [224, 224], patch: 16, width: 768, heads: 12, blocks: 12, mlp: 3072, embedding: 512 };
+    const B16: VisionShape = VisionShape {
+        image: [224, 224],
+        patch: 16,
+        stem: Stem::NONE,
+        frequency_blocks: 0,
+        width: 768,
+        heads: 12,
+        blocks: 12,
+        mlp: 3072,
+        embedding: 512,
+        guided: false,
+    };
+
+    /// The default model's first version.
+    const TINY: VisionShape = VisionShape {
+        image: [64, 64],
+        patch: 8,
+        stem: Stem::NONE,
+        frequency_blocks: 2,
+        width: 192,
+        heads: 3,
+        blocks: 10,
+        mlp: 768,
+        embedding: 384,
+        guided: true,
+    };
 
     #[test]
     fn counts_the_multiply_adds_of_vit_b16() {
@@ -301,5 +226,56 @@ mod tests {
         assert_eq!(error(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), Error::Schedule { block: 11 });
         assert_eq!(error(&[1, 1]), Error::Schedule { block: 2 });
         assert!(Plan::new(&B16, Merge::None, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).is_err());
+    }
+
+    #[test]
+    fn counts_the_frequency_stage_and_the_guide() {
+        let tiny = VisionShape {
+            image: [4, 4],
+            patch: 2,
+            frequency_blocks: 1,
+            width: 4,
+            heads: 1,
+            blocks: 2,
+            mlp: 8,
+            embedding: 6,
+            ..TINY
+        };
+        let plan = Plan::new(&tiny, Merge::Ward, &[0, 0]).unwrap();
+        // By hand as in the trainer: patches 4·12·4, transforms 2·8·4·4 and product 2·8·4, MLP 2·4·4·8; a block of 5 tokens; the class row.
+        let (embed, frequency, block, last) = (192, 256 + 64 + 256, 320 + 200 + 320, 2 * 5 * 16 + 40 + 32 + 64);
+        assert_eq!((plan.embedding_macs(), plan.frequency_macs()), (embed, frequency));
+        assert_eq!(plan.macs(), embed + frequency + block + last + 24);
+        let guided = Plan::new(&tiny, Merge::Tome, &[1, 0]).unwrap();
+        let unguided = Plan::new(&VisionShape { guided: false, ..tiny }, Merge::Tome, &[1, 0]).unwrap();
+        assert_eq!(guided.block(0).merge_macs - unguided.block(0).merge_macs, 5 * 4);
+        assert_eq!(guided.macs() - unguided.macs(), 5 * 4);
+    }
+
+    #[test]
+    fn counts_a_stem() {
+        let stem = Stem::new(&[48, 96, 192]).unwrap();
+        let plan = Plan::new(&VisionShape { stem, ..TINY }, Merge::None, &[]).unwrap();
+        assert_eq!(plan.embedding_macs(), 32 * 32 * 27 * 48 + 16 * 16 * 9 * 48 * 96 + 8 * 8 * 9 * 96 * 192);
+        assert_eq!(plan.tokens(), 65);
+    }
+
+    #[test]
+    fn refuses_stems_and_stages_that_do_not_fit() {
+        let stem = |widths: &[usize]| Stem::new(widths).and_then(|stem| VisionShape { stem, ..TINY }.check());
+        let invalid = Err(Error::Metadata { key: "edgelip.stem", problem: crate::Problem::Invalid });
+        assert_eq!(stem(&[48, 96, 192]), Ok(()));
+        assert_eq!(stem(&[48, 96, 191]), invalid);
+        assert_eq!(stem(&[96, 192]), invalid);
+        assert_eq!(stem(&[0, 96, 192]), invalid);
+        assert_eq!(stem(&[48, 5000, 192]), Err(Error::TooLarge));
+        assert_eq!(stem(&[1 << 16, 96, 192]), Err(Error::TooLarge));
+        assert_eq!(stem(&[1; 6]), Err(Error::TooLarge));
+        let check = |shape: VisionShape| shape.check();
+        assert_eq!(check(VisionShape { frequency_blocks: 38, ..TINY }), Ok(()));
+        assert_eq!(check(VisionShape { frequency_blocks: 39, ..TINY }), Err(Error::TooLarge));
+        assert_eq!(check(VisionShape { frequency_blocks: usize::MAX, ..TINY }), Err(Error::TooLarge));
+        assert_eq!(check(VisionShape { image: [64, 8 * 65], ..TINY }), Err(Error::TooLarge));
+        assert_eq!(check(VisionShape { image: [64, 8 * 65], frequency_blocks: 0, ..TINY }), Ok(()));
     }
 }

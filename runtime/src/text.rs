@@ -61,6 +61,7 @@ impl<'a> Text<'a> {
             blocks: metadata.number("edgelip.blocks")?,
             mlp: metadata.number("edgelip.mlp")?,
             embedding: metadata.number("edgelip.embedding")?,
+            ..VisionShape::default()
         };
         shape.check()?;
         let context: usize = metadata.number("edgelip.context")?;

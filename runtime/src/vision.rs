@@ -109,7 +109,7 @@ impl<'a> Vision<'a> {
         let lengths = self.plan.buffers(parallel.workers());
         let mut arena = Arena::new(scratch, self.plan.scratch_len(parallel.workers())?)?;
         let mut buffers = Buffers {
-            tokens: arena.take(lengths.rows)?,
+            tokens: arena.take(lengths.tokens)?,
             rows: arena.take(lengths.rows)?,
             wide: arena.take(lengths.wide)?,
             query: arena.take(lengths.query)?,
@@ -248,6 +248,7 @@ fn plan(metadata: &Metadata<'_, '_>) -> Result<Plan, Error> {
         blocks: metadata.number("edgelip.blocks")?,
         mlp: metadata.number("edgelip.mlp")?,
         embedding: metadata.number("edgelip.embedding")?,
+        ..VisionShape::default()
     };
     let rules = [("none", Merge::None), ("ward", Merge::Ward), ("tome", Merge::Tome)];
     let mut schedule = [0; MAX_BLOCKS];

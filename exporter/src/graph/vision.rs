@@ -78,6 +78,7 @@ fn plan(model: &ModelConfig, config: &VisionConfig, options: &VisionOptions) -> 
         blocks: config.blocks,
         mlp: config.mlp,
         embedding: model.embedding,
+        ..VisionShape::default()
     };
     let merge = if options.schedule.iter().all(|&merged| merged == 0) { Merge::None } else { options.merge };
     Ok(Plan::new(&shape, merge, &options.schedule)?)

@@ -26,13 +26,22 @@ mod tests {
 
     #[test]
     fn orders_values_by_row_column_channel() {
-        let shape = VisionShape { image: [4, 6], patch: 2, width: 16, heads: 1, blocks: 1, mlp: 16, embedding: 16 };
+        let shape = VisionShape {
+            image: [4, 6],
+            patch: 2,
+            width: 16,
+            heads: 1,
+            blocks: 1,
+            mlp: 16,
+            embedding: 16,
+            ..VisionShape::default()
+        };
         let pixels: [u8; 72] = core::array::from_fn(|i| i as u8);
         let mut out = [0.0; 16 * 2];
         patches(&pixels, &shape, [4, 0].into_iter(), &mut out);
         let bytes = |start: usize| out[start..start + 6].iter().map(|v| v * 256.0).sum::<f32>();
         assert_eq!(out[0] * 256.0, (2 * 18 + 6) as f32);
-        assert_eq!(bytes(6), (54..60).map(|i| (i + 6) as f32).sum());
+        assert_eq!(bytes(6), (54..60).map(|i| (i + 6) as f32).sum::<f32>());
         assert_eq!(out[16..22].map_to_bytes(), [0, 1, 2, 3, 4, 5]);
         assert_eq!(out[22..28].map_to_bytes(), [18, 19, 20, 21, 22, 23]);
     }

@@ -82,7 +82,16 @@ struct Case {
 
 impl Case {
     fn random(count: usize, width: usize, heads: usize) -> Self {
-        let shape = VisionShape { image: [1, 1], patch: 1, width, heads, blocks: 2, mlp: 1, embedding: 1 };
+        let shape = VisionShape {
+            image: [1, 1],
+            patch: 1,
+            width,
+            heads,
+            blocks: 2,
+            mlp: 1,
+            embedding: 1,
+            ..VisionShape::default()
+        };
         let mut state = (count * 1000 + width) as u64;
         let mut random = || {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);

@@ -1,0 +1,267 @@
+//! A 3×3 convolution of stride 2 with a border of one: its windows are gathered tile by tile and multiplied as rows.
+
+use edgelip_kernels::{Activation, Kernels, Linear, Parallel, Rows, RowsMut, linear_scratch, padded};
+
+use crate::Error;
+use crate::plan::StemLayer;
+
+/// Windows that each worker is given at once: enough to reuse the weights, few enough to stay in its cache.
+const WINDOWS_OF_A_WORKER: usize = 64;
+
+/// What a convolution reads.
+pub(crate) enum Map<'m> {
+    /// `[H, W, 3]`, taken as `u8 / 256`, and what lies outside of the image.
+    Pixels { bytes: &'m [u8], border: [f32; 3] },
+    /// `[H·W, padded(channels)]`; outside lies zero.
+    Features(&'m [f32]),
+}
+
+impl Map<'_> {
+    /// Writes the window of position `index` to `window` `[9·channels]`, ordered (row, column, channel).
+    fn gather(&self, layer: &StemLayer, index: usize, window: &mut [f32]) {
+        let ([height, width], channels) = (layer.from, layer.inputs);
+        let (y, x) = (2 * (index / layer.grid[1]), 2 * (index % layer.grid[1]));
+        let left = if x == 0 { channels } else { 0 };
+        let inside = if x + 1 < width { 3 * channels } else { 2 * channels };
+        for (row, cells) in window.chunks_exact_mut(3 * channels).enumerate() {
+            match (y + row).checked_sub(1) {
+                Some(y) if y < height => {
+                    self.outside(&mut cells[..left]);
+                    self.outside(&mut cells[inside..]);
+                    self.copy(y * width + x.saturating_sub(1), channels, &mut cells[left..inside]);
+                }
+                _ => self.outside(cells),
+            }
+        }
+    }
+
+    /// Copies neighbouring cells, the first one at `cell`.
+    fn copy(&self, cell: usize, channels: usize, to: &mut [f32]) {
+        match self {
+            Map::Pixels { bytes, .. } => {
+                for (value, &byte) in to.iter_mut().zip(&bytes[3 * cell..]) {
+                    *value = f32::from(byte) * (1.0 / 256.0);
+                }
+            }
+            Map::Features(rows) if padded(channels) == channels => {
+                to.copy_from_slice(&rows[cell * channels..][..to.len()]);
+            }
+            Map::Features(rows) => {
+                for (to, from) in
+                    to.chunks_exact_mut(channels).zip(rows[cell * padded(channels)..].chunks(padded(channels)))
+                {
+                    to.copy_from_slice(&from[..channels]);
+                }
+            }
+        }
+    }
+
+    fn outside(&self, cells: &mut [f32]) {
+        match self {
+            Map::Pixels { border, .. } => cells.chunks_exact_mut(3).for_each(|cell| cell.copy_from_slice(border)),
+            Map::Features(_) => cells.fill(0.0),
+        }
+    }
+}
+
+/// How a convolution's results are written.
+#[derive(Clone, Copy)]
+pub(crate) struct Output<F> {
+    pub activation: Activation,
+    /// Added to what is there.
+    pub accumulate: bool,
+    /// The position that is written to each row.
+    pub order: F,
+}
+
+/// Convolves `map` into `out` `[positions, padded(outputs)]`. The `weights` take windows as [`StemLayer::window`] values
+/// ordered (row, column, channel); `scratch` holds at least [`scratch_len`] floats.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn convolve(
+    kernels: &Kernels,
+    map: &Map<'_>,
+    layer: &StemLayer,
+    weights: &Linear<'_>,
+    output: Output<impl Fn(usize) -> usize>,
+    out: &mut [f32],
+    scratch: &mut [f32],
+    parallel: &dyn Parallel,
+) -> Result<(), Error> {
+    let Output { activation, accumulate, order } = output;
+    let (stride, width, tile) = (padded(layer.window()), padded(layer.outputs), tile(layer, parallel.workers()));
+    let needed = scratch_len(layer, parallel.workers());
+    let (windows, rest) = scratch.split_at_mut_checked(tile * stride).ok_or(Error::Scratch { needed })?;
+    for first in (0..layer.positions()).step_by(tile) {
+        let count = tile.min(layer.positions() - first);
+        for (row, window) in windows.chunks_exact_mut(stride).enumerate().take(count) {
+            map.gather(layer, order(first + row), &mut window[..layer.window()]);
+        }
+        let rows = RowsMut::new(&mut out[first * width..], count, width)?;
+        kernels.linear(Rows::new(windows, count, stride)?, weights, activation, accumulate, rows, rest, parallel)?;
+    }
+    Ok(())
+}
+
+/// Scratch in `f32`s for one convolution.
+pub(crate) fn scratch_len(layer: &StemLayer, workers: usize) -> usize {
+    let tile = tile(layer, workers);
+    tile.saturating_mul(padded(layer.window())).saturating_add(linear_scratch(tile, layer.window()))
+}
+
+fn tile(layer: &StemLayer, workers: usize) -> usize {
+    workers.max(1).saturating_mul(WINDOWS_OF_A_WORKER).min(layer.positions())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use edgelip_kernels::{Panels, Pool, Single, math};
+
+    use super::*;
+
+    fn random(seed: u64) -> impl FnMut() -> f32 {
+        let mut state = seed;
+        move || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        }
+    }
+
+    struct Case {
+        layer: StemLayer,
+        /// `[outputs, 3, 3, inputs]`
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        bytes: Vec<u8>,
+        features: Vec<f32>,
+    }
+
+    const BORDER: [f32; 3] = [0.5, -0.25, 0.125];
+
+    impl Case {
+        fn new([height, width]: [usize; 2], inputs: usize, outputs: usize) -> Self {
+            let mut random = random((height * 100 + inputs) as u64);
+            let layer =
+                StemLayer { inputs, outputs, from: [height, width], grid: [height.div_ceil(2), width.div_ceil(2)] };
+            let mut features = vec![f32::NAN; height * width * padded(inputs)];
+            for row in features.chunks_exact_mut(padded(inputs)) {
+                row[..inputs].fill_with(&mut random);
+            }
+            let bytes = (0..height * width * 3).map(|_| ((random() + 1.0) * 128.0) as u8).collect();
+            let weights = (0..outputs * layer.window()).map(|_| random()).collect();
+            let mut bias = vec![0.0; padded(outputs)];
+            bias[..outputs].fill_with(&mut random);
+            Case { layer, weights, bias, bytes, features }
+        }
+
+        /// The sum as it is written, in double precision.
+        fn reference(&self, pixels: bool, index: usize, output: usize) -> f64 {
+            let [height, width] = self.layer.from.map(|side| side as isize);
+            let inputs = self.layer.inputs;
+            let (y, x) = ((index / self.layer.grid[1]) as isize, (index % self.layer.grid[1]) as isize);
+            let mut sum = f64::from(self.bias[output]);
+            for dy in 0..3 {
+                for dx in 0..3 {
+                    let (y, x) = (2 * y + dy - 1, 2 * x + dx - 1);
+                    let cell = ((0..height).contains(&y) && (0..width).contains(&x)).then(|| (y * width + x) as usize);
+                    for channel in 0..inputs {
+                        let value = match (cell, pixels) {
+                            (Some(cell), true) => f32::from(self.bytes[3 * cell + channel]) / 256.0,
+                            (Some(cell), false) => self.features[cell * padded(inputs) + channel],
+                            (None, true) => BORDER[channel],
+                            (None, false) => 0.0,
+                        };
+                        let weight = self.weights[((output * 3 + dy as usize) * 3 + dx as usize) * inputs + channel];
+                        sum += f64::from(weight) * f64::from(value);
+                    }
+                }
+            }
+            sum
+        }
+
+        fn run(&self, kernels: Kernels, pixels: bool, order: &[usize], parallel: &dyn Parallel) -> Vec<f32> {
+            let Case { layer, weights, bias, bytes, features } = self;
+            let window = layer.window();
+            let mut panels = vec![0.0; padded(layer.outputs) * window];
+            for (output, row) in weights.chunks_exact(window).enumerate() {
+                for (k, &weight) in row.iter().enumerate() {
+                    panels[(output / 16 * window + k) * 16 + output % 16] = weight;
+                }
+            }
+            let outputs = padded(layer.outputs);
+            let linear = Linear { panels: Panels::F32(&panels), bias, inputs: window, outputs };
+            let map = if pixels { Map::Pixels { bytes, border: BORDER } } else { Map::Features(features) };
+            let mut out = vec![1.0; layer.positions() * padded(layer.outputs)];
+            let mut scratch = vec![f32::NAN; scratch_len(layer, parallel.workers())];
+            let output = Output { activation: Activation::None, accumulate: true, order: |i: usize| order[i] };
+            convolve(&kernels, &map, layer, &linear, output, &mut out, &mut scratch, parallel).unwrap();
+            out
+        }
+    }
+
+    #[test]
+    fn is_the_sum_over_windows_wherever_they_lie() {
+        for (from, inputs, outputs) in
+            [([8, 10], 3, 20), ([7, 5], 3, 16), ([1, 1], 3, 3), ([18, 18], 16, 5), ([2, 9], 7, 33)]
+        {
+            let case = Case::new(from, inputs, outputs);
+            let order: Vec<usize> = (0..case.layer.positions()).rev().collect();
+            for pixels in [false, true].into_iter().take(if inputs == 3 { 2 } else { 1 }) {
+                for kernels in Kernels::available() {
+                    let out = case.run(kernels, pixels, &order, &Single);
+                    for (row, &index) in out.chunks_exact(padded(outputs)).zip(&order) {
+                        for (output, &value) in row[..outputs].iter().enumerate() {
+                            let wanted = 1.0 + case.reference(pixels, index, output);
+                            assert!(
+                                (f64::from(value) - wanted).abs() < 1e-4,
+                                "{from:?} {index} {output}: {value} {wanted}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn threads_and_tiles_change_no_bit() {
+        let case = Case::new([34, 38], 20, 24);
+        let order: Vec<usize> = (0..case.layer.positions()).collect();
+        for kernels in Kernels::available() {
+            let expected = case.run(kernels, false, &order, &Single);
+            for threads in 2..=4 {
+                let found = case.run(kernels, false, &order, &Pool::new(threads));
+                assert!(found.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()), "{threads}");
+            }
+        }
+    }
+
+    #[test]
+    fn activates_like_the_trainer() {
+        let mut case = Case::new([4, 4], 3, 16);
+        case.weights.fill(0.0);
+        let mut out = [0.0; 4 * 16];
+        let layer = Linear { panels: Panels::F32(&case.weights), bias: &case.bias, inputs: 27, outputs: 16 };
+        let output = Output { activation: Activation::Gelu, accumulate: false, order: |i| i };
+        let mut scratch = vec![0.0; scratch_len(&case.layer, 1)];
+        let map = Map::Features(&case.features);
+        convolve(&Kernels::generic(), &map, &case.layer, &layer, output, &mut out, &mut scratch, &Single).unwrap();
+        for (value, x) in out.iter().zip(case.bias.iter().cycle()) {
+            assert!((value - x * 0.5 * (1.0 + math::erf(x * 0.5f32.sqrt()))).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn little_scratch_is_an_error() {
+        let case = Case::new([4, 4], 3, 16);
+        let layer = Linear { panels: Panels::F32(&case.weights), bias: &case.bias, inputs: 27, outputs: 16 };
+        let output = Output { activation: Activation::None, accumulate: false, order: |i| i };
+        let map = Map::Features(&case.features);
+        let run = |scratch: &mut [f32]| {
+            convolve(&Kernels::generic(), &map, &case.layer, &layer, output, &mut [0.0; 64], scratch, &Single)
+        };
+        assert!(matches!(run(&mut [0.0; 100]), Err(Error::Scratch { .. })));
+    }
+}

@@ -1,0 +1,194 @@
+//! What an image tower is made of.
+
+use crate::{Error, Problem};
+
+/// The most blocks a tower may have, frequency blocks among them.
+pub const MAX_BLOCKS: usize = 48;
+
+/// The most layers of a convolutional stem.
+pub const MAX_STEM: usize = 5;
+
+const MAX_TOKENS: usize = 1 << 14;
+const MAX_WIDTH: usize = 1 << 13;
+const MAX_HIDDEN: usize = 1 << 16;
+const MAX_PATCH: usize = 1 << 8;
+/// Widest layer of a stem but the last: nine times as many inputs are the next layer's, and integer layers have a limit.
+const MAX_STEM_WIDTH: usize = 1 << 12;
+/// Longest side of the grid that the Fourier transform takes.
+const MAX_FREQUENCY_SIDE: usize = 64;
+
+/// Widths of a stem of 3×3 convolutions of stride 2 (Xiao et al., arXiv 2106.14881), the last one the tokens'. Without layers it stands for
+/// one linear embedding of each patch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stem {
+    widths: [u16; MAX_STEM],
+    count: u8,
+}
+
+impl Stem {
+    /// No layers: a patch embedding.
+    pub const NONE: Stem = Stem { widths: [0; MAX_STEM], count: 0 };
+
+    /// A stem with layers of these widths.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for more than [`MAX_STEM`] layers or a width beyond the runtime's limits.
+    pub fn new(widths: &[usize]) -> Result<Self, Error> {
+        let mut stem = Stem { widths: [0; MAX_STEM], count: widths.len().min(MAX_STEM) as u8 };
+        if widths.len() > MAX_STEM {
+            return Err(Error::TooLarge);
+        }
+        for (to, &from) in stem.widths.iter_mut().zip(widths) {
+            *to = u16::try_from(from).map_err(|_| Error::TooLarge)?;
+        }
+        Ok(stem)
+    }
+
+    /// Whether there are no layers: a patch embedding.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// How many layers there are.
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Channels that come out of each layer.
+    pub fn widths(&self) -> impl ExactSizeIterator<Item = usize> + Clone + use<> {
+        self.widths.into_iter().take(self.len()).map(usize::from)
+    }
+}
+
+/// The shape of an image tower with a class token.
+///
+/// Made with `..VisionShape::default()` it has a patch embedding, no frequency blocks and no guide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VisionShape {
+    /// Input height and width in pixels.
+    pub image: [usize; 2],
+    /// Side of a patch in pixels.
+    pub patch: usize,
+    /// What makes the patches' tokens out of pixels.
+    pub stem: Stem,
+    /// Blocks in the frequency domain, before the transformer's.
+    pub frequency_blocks: usize,
+    /// Width of a token.
+    pub width: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Transformer blocks.
+    pub blocks: usize,
+    /// Hidden width of the MLP.
+    pub mlp: usize,
+    /// Width of the embedding.
+    pub embedding: usize,
+    /// Whether merging is guided.
+    pub guided: bool,
+}
+
+impl VisionShape {
+    /// Patches along height and width.
+    pub fn grid(&self) -> [usize; 2] {
+        [self.image[0] / self.patch.max(1), self.image[1] / self.patch.max(1)]
+    }
+
+    /// Values of a patch: rows, columns and three channels.
+    pub fn patch_values(&self) -> usize {
+        3 * self.patch * self.patch
+    }
+
+    /// Width of a head.
+    pub fn head_dim(&self) -> usize {
+        self.width / self.heads.max(1)
+    }
+
+    /// Input and output of each layer of the stem, first to last.
+    pub fn stem_layers(&self) -> impl Iterator<Item = StemLayer> + use<> {
+        let mut layer = StemLayer { inputs: 0, outputs: 3, from: [0; 2], grid: self.image };
+        self.stem.widths().map(move |outputs| {
+            let (inputs, from) = (layer.outputs, layer.grid);
+            layer = StemLayer { inputs, outputs, from, grid: from.map(|side| side.div_ceil(2)) };
+            layer
+        })
+    }
+
+    /// Complex coefficients of a channel in the frequency domain.
+    pub fn coefficients(&self) -> usize {
+        let [height, width] = self.grid();
+        height * (width / 2 + 1)
+    }
+
+    /// Whether the parts fit each other and the runtime's limits.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond a limit, [`Error::Metadata`] for a contradiction.
+    pub fn check(&self) -> Result<(), Error> {
+        let invalid = |key| Err(Error::Metadata { key, problem: Problem::Invalid });
+        let [height, width] = self.image;
+        if self.patch == 0 || height == 0 || width == 0 || height % self.patch != 0 || width % self.patch != 0 {
+            return invalid("edgelip.patch");
+        }
+        if self.heads == 0 || self.width == 0 || !self.width.is_multiple_of(self.heads) {
+            return invalid("edgelip.heads");
+        }
+        if self.blocks == 0 {
+            return invalid("edgelip.blocks");
+        }
+        if self.mlp == 0 {
+            return invalid("edgelip.mlp");
+        }
+        if self.embedding == 0 {
+            return invalid("edgelip.embedding");
+        }
+        if !self.stem.is_empty() {
+            let mut widths = self.stem.widths();
+            if widths.clone().any(|width| width == 0)
+                || widths.clone().last() != Some(self.width)
+                || self.patch != 1 << self.stem.len()
+            {
+                return invalid("edgelip.stem");
+            }
+            if widths.any(|width| width > MAX_STEM_WIDTH) {
+                return Err(Error::TooLarge);
+            }
+        }
+        let tokens = self.grid()[0].checked_mul(self.grid()[1]).ok_or(Error::TooLarge)?;
+        let transforms = self.frequency_blocks == 0 || self.grid().iter().all(|&side| side <= MAX_FREQUENCY_SIDE);
+        if self.blocks.saturating_add(self.frequency_blocks) > MAX_BLOCKS
+            || !transforms
+            || tokens >= MAX_TOKENS
+            || self.width.max(self.embedding) > MAX_WIDTH
+            || self.mlp > MAX_HIDDEN
+            || self.patch > MAX_PATCH
+        {
+            return Err(Error::TooLarge);
+        }
+        Ok(())
+    }
+}
+
+/// One convolution of a stem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StemLayer {
+    /// Channels that go in.
+    pub inputs: usize,
+    /// Channels that come out.
+    pub outputs: usize,
+    /// Height and width of what goes in.
+    pub from: [usize; 2],
+    /// Height and width of what comes out, half of that.
+    pub grid: [usize; 2],
+}
+
+impl StemLayer {
+    /// Values under the convolution's window.
+    pub fn window(&self) -> usize {
+        9 * self.inputs
+    }
+
+    /// Positions of the window.
+    pub fn positions(&self) -> usize {
+        self.grid[0] * self.grid[1]
+    }
+}
