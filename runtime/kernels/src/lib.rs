@@ -17,6 +17,7 @@ compile_error!("model files are little endian and are used in place");
 
 mod attention;
 pub mod cast;
+mod fourier;
 mod generic;
 mod kernels;
 mod layer;
@@ -44,6 +45,7 @@ mod vector;
 mod x86;
 
 pub use attention::{Attention, attention_scratch};
+pub use fourier::{fourier_twiddles, fourier_twiddles_len, global_filter_scratch};
 pub use kernels::Kernels;
 pub use layer::{Activation, Linear, Panels};
 pub use linear::linear_scratch;

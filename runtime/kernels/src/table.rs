@@ -17,6 +17,8 @@ pub(crate) struct Table {
     pub quantise: unsafe fn(row: &[f32], bytes: &mut [u8]) -> f32,
     /// Computes one head of an attention.
     pub head: unsafe fn(&Head, scratch: &mut [f32]),
+    /// Filters one panel of channels.
+    pub global_filter: unsafe fn(&Filter, scratch: &mut [f32]),
     /// `y = (x - mean) / sqrt(var + eps)`, `y` as long as `x`.
     pub layer_norm: unsafe fn(x: &[f32], eps: f32, y: &mut [f32]),
     /// `x = (x - mean) / sqrt(var + eps) * gain + bias`, all of one length.
@@ -80,4 +82,20 @@ impl Head<'_> {
     pub fn visible(&self, query: usize) -> usize {
         self.causal_from.map_or(self.k.rows(), |first| first.saturating_add(query + 1).min(self.k.rows()))
     }
+}
+
+/// One panel of channels of a filter over a grid of tokens.
+pub(crate) struct Filter<'a> {
+    /// `[H·W, ..]`
+    pub x: Rows<'a>,
+    /// `[H, W]`
+    pub grid: [usize; 2],
+    pub panel: usize,
+    /// `[H, W/2 + 1]`: real and imaginary parts.
+    pub coefficients: &'a [[[f32; LANES]; 2]],
+    pub bias: &'a [f32; LANES],
+    /// `exp(-2πi k / n)` for `n` of `H` and of `W`.
+    pub roots: [&'a [[f32; 2]]; 2],
+    /// Nobody else writes this panel's columns.
+    pub y: &'a Output<'a>,
 }

@@ -1,6 +1,7 @@
 //! The plain twins: what every kernel computes, in the fewest words.
 
 mod attention;
+pub(crate) mod fourier;
 mod linear;
 mod pairing;
 mod vector;
@@ -13,6 +14,7 @@ pub(crate) static TABLE: Table = Table {
     linear: linear::block,
     quantise: linear::quantise,
     head: attention::head,
+    global_filter: fourier::filter,
     layer_norm: vector::layer_norm,
     layer_norm_affine: vector::layer_norm_affine,
     softmax: vector::softmax,

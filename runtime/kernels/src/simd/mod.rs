@@ -274,6 +274,7 @@ macro_rules! table {
                 linear: block,
                 quantise,
                 head,
+                global_filter: crate::generic::fourier::filter,
                 layer_norm,
                 layer_norm_affine,
                 softmax,

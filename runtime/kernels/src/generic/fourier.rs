@@ -1,0 +1,78 @@
+use crate::LANES;
+use crate::table::Filter;
+
+/// A complex number for each of 16 channels: real parts and imaginary parts.
+type Complex = [[f32; LANES]; 2];
+
+const ZERO: Complex = [[0.0; LANES]; 2];
+
+/// One panel of a filter, each transform as the sum that defines it.
+pub fn filter(filter: &Filter, scratch: &mut [f32]) {
+    let [height, width] = filter.grid;
+    let [by_height, by_width] = filter.roots;
+    let columns = filter.panel * LANES..(filter.panel + 1) * LANES;
+    let half = width / 2 + 1;
+    let (spectrum, line) = scratch.as_chunks_mut().0.as_chunks_mut::<2>().0.split_at_mut(height * half);
+
+    for (h, row) in spectrum.chunks_exact_mut(half).enumerate() {
+        for (v, sum) in row.iter_mut().enumerate() {
+            *sum = ZERO;
+            for w in 0..width {
+                let x = filter.x.row(h * width + w)[columns.clone()].as_array().unwrap_or(&ZERO[0]);
+                add_product(sum, &[*x, ZERO[1]], by_width[v * w % width]);
+            }
+        }
+    }
+    for v in 0..half {
+        let (line, _) = line.split_at_mut(height);
+        for u in 0..height {
+            line[u] = ZERO;
+            for h in 0..height {
+                add_product(&mut line[u], &spectrum[h * half + v], by_height[u * h % height]);
+            }
+            line[u] = product(&line[u], &filter.coefficients[u * half + v]);
+        }
+        for h in 0..height {
+            let sum = &mut spectrum[h * half + v];
+            *sum = ZERO;
+            for (u, value) in line.iter().enumerate() {
+                add_product(sum, value, conjugate(by_height[u * h % height]));
+            }
+        }
+    }
+    for (h, row) in spectrum.chunks_exact(half).enumerate() {
+        for w in 0..width {
+            let mut sum = ZERO;
+            for (v, value) in row.iter().enumerate() {
+                // All but the lowest and the highest frequency stand for their mirror image too.
+                let times = if v == 0 || 2 * v == width { 1.0 } else { 2.0 };
+                add_product(&mut sum, value, conjugate(by_width[v * w % width]).map(|part| part * times));
+            }
+            // SAFETY: nobody else writes the columns of a panel.
+            let y = unsafe { filter.y.segment(h * width + w, columns.clone()) };
+            for ((y, sum), bias) in y.iter_mut().zip(sum[0]).zip(filter.bias) {
+                *y += sum + bias;
+            }
+        }
+    }
+}
+
+/// `sum += value · root`
+fn add_product(sum: &mut Complex, value: &Complex, root: [f32; 2]) {
+    for lane in 0..LANES {
+        let (re, im) = (value[0][lane], value[1][lane]);
+        sum[0][lane] += re * root[0] - im * root[1];
+        sum[1][lane] += re * root[1] + im * root[0];
+    }
+}
+
+fn product(a: &Complex, b: &Complex) -> Complex {
+    let part = |f: fn([f32; 2], [f32; 2]) -> f32| {
+        core::array::from_fn(|lane| f([a[0][lane], a[1][lane]], [b[0][lane], b[1][lane]]))
+    };
+    [part(|a, b| a[0] * b[0] - a[1] * b[1]), part(|a, b| a[0] * b[1] + a[1] * b[0])]
+}
+
+fn conjugate(root: [f32; 2]) -> [f32; 2] {
+    [root[0], -root[1]]
+}
