@@ -39,7 +39,7 @@ mod text;
 mod transformer;
 mod vision;
 
-pub use edgelip_kernels::{Kernels, Parallel, Single};
+pub use edgelip_kernels::{Kernels, Parallel, Single, Step};
 pub use error::{Error, Problem};
 pub use labels::Labels;
 pub use model::{Precision, Score};

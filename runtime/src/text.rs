@@ -1,7 +1,7 @@
 //! The text tower: token ids to embedding.
 
 use edgelip_kernels::{
-    Activation, Kernels, Linear, Parallel, Rows, RowsMut, attention_scratch, linear_scratch, padded,
+    Activation, Kernels, Linear, Parallel, Rows, RowsMut, Step, attention_scratch, linear_scratch, padded,
 };
 
 use crate::model::{LinearShape, Loader, Metadata, Precision, Table, invalid, linear_name};
@@ -151,6 +151,7 @@ impl<'a> Text<'a> {
             kernel: arena.take(lengths[4])?,
         };
         self.embed_tokens(ids, buffers.tokens);
+        parallel.finished(Step::Embed);
         match (&self.norms, read, &self.projection) {
             (None, Some(read), Some(projection)) => {
                 self.run_causal(&mut buffers, count, read, parallel)?;
@@ -178,6 +179,7 @@ impl<'a> Text<'a> {
             let rows = if last { read..count } else { 0..count };
             self.transformer.attend(index, buffers, count, rows.clone(), Sight::Causal, parallel)?;
             self.transformer.mlp(index, buffers, rows, parallel)?;
+            parallel.finished(Step::Block);
         }
         Ok(())
     }
@@ -192,9 +194,11 @@ impl<'a> Text<'a> {
     ) -> Result<(), Error> {
         let Transformer { kernels, width, norm_eps, .. } = &self.transformer;
         norms.embed.apply(kernels, buffers.tokens, (count, *width), *norm_eps)?;
+        parallel.finished(Step::Norm);
         for (index, [behind_attention, behind_mlp]) in norms.blocks.iter().enumerate().take(self.transformer.count) {
             self.transformer.attend_then_norm(index, buffers, count, behind_attention, parallel)?;
             self.transformer.mlp_then_norm(index, buffers, count, behind_mlp, parallel)?;
+            parallel.finished(Step::Block);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use edgelip_kernels::{Activation, Attention, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, padded};
+use edgelip_kernels::{Activation, Attention, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, Step, padded};
 
 use crate::Error;
 use crate::model::{LinearShape, Loader, Precision, linear_name};
@@ -101,6 +101,7 @@ impl<'a> Transformer<'a> {
             RowsMut::new(buffers.rows, count, width)?,
             parallel,
         )?;
+        parallel.finished(Step::Norm);
         self.mix(index, buffers, true, (count, queries), sight, parallel)
     }
 
@@ -114,7 +115,9 @@ impl<'a> Transformer<'a> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         self.mix(index, buffers, false, (count, 0..count), Sight::All(None), parallel)?;
-        norm.apply(&self.kernels, buffers.tokens, (count, self.width), self.norm_eps)
+        norm.apply(&self.kernels, buffers.tokens, (count, self.width), self.norm_eps)?;
+        parallel.finished(Step::Norm);
+        Ok(())
     }
 
     /// `tokens += attention(input)`, the input being `rows` if they are the `normed` tokens, else the tokens themselves.
@@ -150,6 +153,7 @@ impl<'a> Transformer<'a> {
                 parallel,
             )?;
         }
+        parallel.finished(Step::Qkv);
         let stride = if all { 3 * width } else { 2 * width };
         let wide = Rows::new(buffers.wide, count, stride)?;
         let (log_sizes, causal_from) = match sight {
@@ -170,6 +174,7 @@ impl<'a> Transformer<'a> {
         };
         let attended = RowsMut::new(buffers.rows, queries.len(), width)?;
         kernels.attention(&attention, attended, buffers.kernel, parallel)?;
+        parallel.finished(Step::Attention);
         let tokens = &mut buffers.tokens[queries.start * width..];
         kernels.linear(
             Rows::new(buffers.rows, queries.len(), width)?,
@@ -180,6 +185,7 @@ impl<'a> Transformer<'a> {
             buffers.kernel,
             parallel,
         )?;
+        parallel.finished(Step::Out);
         Ok(())
     }
 
@@ -195,6 +201,7 @@ impl<'a> Transformer<'a> {
         let tokens = &buffers.tokens[rows.start * width..];
         let normed = RowsMut::new(buffers.rows, count, width)?;
         self.kernels.layer_norm(Rows::new(tokens, count, width)?, self.width, self.norm_eps, normed, parallel)?;
+        parallel.finished(Step::Norm);
         self.perceive(index, buffers, true, rows, parallel)
     }
 
@@ -208,7 +215,9 @@ impl<'a> Transformer<'a> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         self.perceive(index, buffers, false, 0..count, parallel)?;
-        norm.apply(&self.kernels, buffers.tokens, (count, self.width), self.norm_eps)
+        norm.apply(&self.kernels, buffers.tokens, (count, self.width), self.norm_eps)?;
+        parallel.finished(Step::Norm);
+        Ok(())
     }
 
     /// `tokens += mlp(input)` for the given tokens; the input lies in `rows` if it is `normed`, else it is those tokens.
@@ -233,6 +242,7 @@ impl<'a> Transformer<'a> {
             buffers.kernel,
             parallel,
         )?;
+        parallel.finished(Step::Fc1);
         kernels.linear(
             Rows::new(buffers.wide, count, mlp)?,
             &block.fc2,
@@ -242,6 +252,7 @@ impl<'a> Transformer<'a> {
             buffers.kernel,
             parallel,
         )?;
+        parallel.finished(Step::Fc2);
         Ok(())
     }
 
@@ -261,6 +272,7 @@ impl<'a> Transformer<'a> {
         let projected = RowsMut::new(buffers.query, 1, projection.outputs)?;
         kernels.linear(normed, projection, Activation::None, false, projected, buffers.kernel, parallel)?;
         kernels.normalize(&buffers.query[..embedding.len()], embedding);
+        parallel.finished(Step::Project);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The image tower: pixels to embedding.
 
-use edgelip_kernels::{Activation, Kernels, Linear, Parallel, Rows, RowsMut, math, padded};
+use edgelip_kernels::{Activation, Kernels, Linear, Parallel, Rows, RowsMut, Step, math, padded};
 
 use crate::image::Preprocess;
 use crate::model::{LinearShape, Loader, Metadata, Precision, Score, invalid, linear_name, preprocess};
@@ -118,6 +118,7 @@ impl<'a> Vision<'a> {
         let (sizes, log_sizes) = (arena.take(lengths.sizes)?, arena.take(lengths.sizes)?);
 
         self.embed_patches(pixels, &mut buffers, parallel)?;
+        parallel.finished(Step::Embed);
         sizes.fill(1.0);
         let mut merged_before = false;
         for (index, block) in self.plan.blocks().enumerate() {
@@ -130,6 +131,7 @@ impl<'a> Vision<'a> {
             }
             let rows = block.tokens_out.min(block.queries);
             self.transformer.mlp(index, &mut buffers, 0..rows, parallel)?;
+            parallel.finished(Step::Block);
         }
         self.transformer.project(&self.projection, &mut buffers, 0, embedding, parallel)
     }

@@ -39,6 +39,7 @@ mod shape;
     reason = "only plain counted loops and branches on constants are sure to vanish in tiles"
 )]
 mod simd;
+mod step;
 mod table;
 mod vector;
 #[cfg(target_arch = "x86_64")]
@@ -55,6 +56,7 @@ pub use parallel::{Parallel, Single, for_each_chunk};
 pub use pool::Pool;
 pub use rows::{Rows, RowsMut};
 pub use shape::Shape;
+pub use step::Step;
 
 /// Outputs in a panel of weights, and the unit that widths of activations are padded to.
 pub const LANES: usize = 16;

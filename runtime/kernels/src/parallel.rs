@@ -1,6 +1,8 @@
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::Step;
+
 /// Threads that the caller lends.
 ///
 /// An implementation cannot make a kernel unsound or its result wrong: the work is divided by counters inside `body`, and
@@ -11,6 +13,9 @@ pub trait Parallel: Sync {
 
     /// Calls `body` once on each worker, and returns when all calls have returned.
     fn broadcast(&self, body: &(dyn Fn() + Sync));
+
+    /// Tells, on the thread that runs a tower, that it has come through a step. Does nothing unless someone measures.
+    fn finished(&self, _step: Step) {}
 }
 
 /// No threads but the caller's.

@@ -3,7 +3,7 @@
 mod groups;
 mod matching;
 
-use edgelip_kernels::{Kernels, Parallel, Rows, cast, for_each_chunk, math, padded};
+use edgelip_kernels::{Kernels, Parallel, Rows, Step, cast, for_each_chunk, math, padded};
 
 use super::guide::Guide;
 use crate::Error;
@@ -73,6 +73,7 @@ pub(crate) fn merge(
             matching.best_partners(&[0], None, guide.as_ref())?;
         }
     }
+    parallel.finished(Step::Match);
     let Matching { norms: [norms, new_sizes], of_targets: [new_energies, largest], best, partner, .. } = matching;
     let mut groups = Groups {
         count,
@@ -118,6 +119,7 @@ pub(crate) fn merge(
         }
     });
     sizes[..count - r].copy_from_slice(&new_sizes[..count - r]);
+    parallel.finished(Step::Merge);
     Ok(())
 }
 
