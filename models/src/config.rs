@@ -57,6 +57,10 @@ pub struct Vision {
     pub image: i64,
     /// Side of a patch in pixels.
     pub patch: i64,
+    /// Widths of 3×3 convolutions of stride 2 that make the patches, the last one `width` (Xiao et al., arXiv 2106.14881); empty: one
+    /// linear embedding of the pixels.
+    #[serde(default)]
+    pub stem: Vec<i64>,
     /// Width D of the tokens.
     pub width: i64,
     /// Attention heads.
@@ -230,11 +234,11 @@ fn even() -> f64 {
     0.5
 }
 
-/// Steps and the optimiser (AdamW: Loshchilov and Hutter, arXiv 1711.05101).
+/// Steps and the optimiser.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
-    /// Optimiser steps in all; the cosine ends there.
+    /// Optimiser steps in all; the learning rate ends there.
     pub steps: u64,
     /// Images of one forward pass.
     pub batch: usize,
@@ -246,7 +250,13 @@ pub struct Train {
     pub learning_rate: f64,
     /// Learning rate at the end.
     pub final_rate: f64,
-    /// Decay of the gradient's mean and of its square's.
+    /// How the learning rate gets there.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// What turns gradients into changes.
+    #[serde(default)]
+    pub optimizer: Optimizer,
+    /// Decay of the gradient's mean and of its square's; `muon` takes the first for its momentum.
     pub betas: [f64; 2],
     /// Added to the root of the second moment.
     pub epsilon: f64,
@@ -260,6 +270,30 @@ pub struct Train {
     pub precision: Precision,
     /// Minutes between checkpoints.
     pub checkpoint_minutes: f64,
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Half a cosine (Loshchilov and Hutter, arXiv 1608.03983).
+    #[default]
+    Cosine,
+    /// At its peak until 70 % of the steps, then along a line: until then a run can be given another length at no loss
+    /// (Hägele et al., arXiv 2405.18392).
+    Trapezoid,
+}
+
+/// What turns gradients into changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// AdamW (Loshchilov and Hutter, arXiv 1711.05101).
+    #[default]
+    AdamW,
+    /// Orthogonalised momentum for the matrices inside of the blocks (Jordan et al., "Muon", 2024; scaled as in arXiv 2502.16982), AdamW
+    /// for all else.
+    Muon,
 }
 
 /// Arithmetic of the matrix products.
@@ -300,6 +334,17 @@ impl Config {
         let wrong = |reason: &str| Err(Error::Config(reason.into()));
         if vision.patch < 1 || vision.image < vision.patch || vision.image % vision.patch != 0 {
             return wrong("vision.image must be a multiple of vision.patch");
+        }
+        let stem = &vision.stem;
+        if !stem.is_empty()
+            && (stem.len() > 5
+                || stem.iter().any(|&width| width < 1)
+                || stem.last() != Some(&vision.width)
+                || vision.patch != 1 << stem.len())
+        {
+            return wrong(
+                "vision.stem must end at vision.width, and vision.patch must be 2 to the power of its length",
+            );
         }
         if vision.heads < 1 || vision.width % vision.heads != 0 {
             return wrong("vision.width must be a multiple of vision.heads");

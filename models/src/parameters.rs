@@ -13,8 +13,19 @@ pub struct Parameter {
     pub name: String,
     /// A leaf that collects a gradient.
     pub tensor: Tensor,
-    /// Whether weight decay applies: to matrices of linear layers only.
-    pub decays: bool,
+    /// What the optimiser may take it for.
+    pub role: Role,
+}
+
+/// What a tensor is to the optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Biases, norms, filters, embeddings: no weight decay.
+    Vector,
+    /// A matrix at the edge of the network: first or last layer.
+    Edge,
+    /// So many matrices inside of the network, stacked along the outputs; the kernel of a convolution is a matrix `[out, in · 9]`.
+    Hidden(i64),
 }
 
 /// All trainable tensors. Layers share them with [`Tensor::shallow_clone`]: both see every in-place update.
@@ -40,17 +51,22 @@ impl Parameters {
         Parameters { all: RefCell::default(), seed, device }
     }
 
-    /// A new tensor with weight decay.
-    pub fn matrix(&self, name: &str, shape: &[i64], start: Start) -> Tensor {
-        self.add(name, shape, start, true)
+    /// A new matrix at the network's edge.
+    pub fn edge(&self, name: &str, shape: &[i64], start: Start) -> Tensor {
+        self.add(name, shape, start, Role::Edge)
+    }
+
+    /// `stacked` new matrices inside of the network, in one tensor.
+    pub fn hidden(&self, name: &str, shape: &[i64], stacked: i64, start: Start) -> Tensor {
+        self.add(name, shape, start, Role::Hidden(stacked))
     }
 
     /// A new tensor without weight decay.
     pub fn vector(&self, name: &str, shape: &[i64], start: Start) -> Tensor {
-        self.add(name, shape, start, false)
+        self.add(name, shape, start, Role::Vector)
     }
 
-    fn add(&self, name: &str, shape: &[i64], start: Start, decays: bool) -> Tensor {
+    fn add(&self, name: &str, shape: &[i64], start: Start, role: Role) -> Tensor {
         let mut all = self.all.borrow_mut();
         let tensor = match start {
             Start::Constant(value) => Tensor::full(shape, value, (Kind::Float, self.device)),
@@ -63,7 +79,7 @@ impl Parameters {
             }
         };
         let tensor = tensor.set_requires_grad(true);
-        all.push(Parameter { name: name.into(), tensor: tensor.shallow_clone(), decays });
+        all.push(Parameter { name: name.into(), tensor: tensor.shallow_clone(), role });
         tensor
     }
 

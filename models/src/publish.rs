@@ -97,6 +97,9 @@ fn description(config: &Config, scale: Option<f64>) -> serde_json::Value {
             "projection_dim": vision.embedding,
         },
     });
+    if !vision.stem.is_empty() {
+        description["vision_config"]["stem_widths"] = json!(vision.stem);
+    }
     if vision.frequency_blocks > 0 {
         description["vision_config"]["num_frequency_layers"] = json!(vision.frequency_blocks);
         description["vision_config"]["readout"] = json!(vision.readout);

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 use crate::config::{Merging, Precision, Readout, Rule, Vision};
 use crate::merging::{Tokens, energy, guide, merge, snake};
-use crate::nn::{Attention, Bases, FrequencyFilter, Linear, Mlp, Norm};
+use crate::nn::{Attention, Bases, FrequencyFilter, Linear, Mlp, Norm, Stem};
 use crate::parameters::{Parameters, Start};
 
 /// How tokens merge in one forward pass.
@@ -50,7 +50,7 @@ pub struct Features {
 #[derive(Debug)]
 pub struct ImageTower {
     shape: Vision,
-    patch: Linear,
+    embedding: Embedding,
     class: Tensor,
     position: Tensor,
     pre_norm: Norm,
@@ -60,6 +60,13 @@ pub struct ImageTower {
     projection: Option<Linear>,
     token_projection: Option<Linear>,
     snake: Tensor,
+}
+
+/// From pixels to patches.
+#[derive(Debug)]
+enum Embedding {
+    Linear(Linear),
+    Convolutions(Stem),
 }
 
 #[derive(Debug)]
@@ -109,6 +116,14 @@ impl ImageTower {
             Linear::without_bias(parameters, name, [width, embedding], (width as f32).powf(-0.5), precision)
         };
         let patch = 3 * shape.patch * shape.patch;
+        let patch_name = name("embeddings.patch_embedding");
+        let embed = match shape.stem.as_slice() {
+            [] => {
+                let deviation = (patch as f32).powf(-0.5);
+                Embedding::Linear(Linear::without_bias(parameters, &patch_name, [patch, width], deviation, precision))
+            }
+            widths => Embedding::Convolutions(Stem::new(parameters, &name("embeddings.stem"), widths, precision)),
+        };
         let frequency = (shape.frequency_blocks > 0).then(|| FrequencyStage {
             bases: Bases::new([grid, grid], parameters.device()),
             blocks: (0..shape.frequency_blocks)
@@ -137,13 +152,7 @@ impl ImageTower {
             })
             .collect();
         ImageTower {
-            patch: Linear::without_bias(
-                parameters,
-                &name("embeddings.patch_embedding"),
-                [patch, width],
-                (patch as f32).powf(-0.5),
-                precision,
-            ),
+            embedding: embed,
             class: parameters.vector(&name("embeddings.class_embedding"), &[width], Start::Normal(0.02)),
             position: parameters.vector(
                 &name("embeddings.position_embedding.weight"),
@@ -245,11 +254,15 @@ impl ImageTower {
         self.token_projection.as_ref().map(|projection| unit(&projection.forward(&tokens.values).to_kind(Kind::Float)))
     }
 
-    /// Linear embeddings of the patches, row by row.
+    /// Embeddings of the patches, row by row.
     fn patches(&self, images: &Tensor) -> Tensor {
+        let linear = match &self.embedding {
+            Embedding::Linear(linear) => linear,
+            Embedding::Convolutions(stem) => return stem.forward(images),
+        };
         let (batch, grid, patch) = (images.size()[0], self.shape.grid(), self.shape.patch);
         let cells = images.view([batch, 3, grid, patch, grid, patch]).permute([0, 2, 4, 1, 3, 5]);
-        self.patch.forward(&cells.reshape([batch, grid * grid, 3 * patch * patch]))
+        linear.forward(&cells.reshape([batch, grid * grid, 3 * patch * patch]))
     }
 }
 

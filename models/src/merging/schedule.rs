@@ -24,7 +24,7 @@ pub struct Schedule {
 pub fn macs(vision: &Vision, rule: Option<Rule>, merged: &[i64]) -> i64 {
     let Vision { width: d, mlp, .. } = *vision;
     let (grid, patches) = (vision.grid(), vision.grid() * vision.grid());
-    let embed = patches * 3 * vision.patch * vision.patch * d;
+    let embed = embedding_macs(vision);
     let coefficients = 2 * grid * (grid / 2 + 1);
     let frequency = 2 * coefficients * patches * d + 2 * coefficients * d + 2 * patches * d * mlp;
     let mut tokens = patches + 1;
@@ -40,6 +40,20 @@ pub fn macs(vision: &Vision, rule: Option<Rule>, merged: &[i64]) -> i64 {
         }
         tokens -= r;
         total += 2 * tokens * d * mlp;
+    }
+    total
+}
+
+/// Multiply-adds from pixels to patches.
+fn embedding_macs(vision: &Vision) -> i64 {
+    if vision.stem.is_empty() {
+        return vision.image * vision.image * 3 * vision.width;
+    }
+    let (mut side, mut inputs, mut total) = (vision.image, 3, 0);
+    for &outputs in &vision.stem {
+        side /= 2;
+        total += side * side * 9 * inputs * outputs;
+        inputs = outputs;
     }
     total
 }
@@ -128,6 +142,7 @@ mod tests {
         Vision {
             image: 64,
             patch: 8,
+            stem: vec![],
             width: 192,
             heads: 3,
             mlp: 768,

@@ -33,7 +33,7 @@ impl Attention {
         precision: Precision,
     ) -> Self {
         Attention {
-            qkv: Linear::new(parameters, &format!("{name}.qkv_proj"), [width, 3 * width], 0.02, precision),
+            qkv: Linear::stacked(parameters, &format!("{name}.qkv_proj"), [width, 3 * width], 3, 0.02, precision),
             out: Linear::new(parameters, &format!("{name}.out_proj"), [width, width], out_deviation, precision),
             heads,
         }

@@ -14,7 +14,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Parameters `{name}.weight` and `{name}.bias`.
+    /// Parameters `{name}.weight` and `{name}.bias` of a layer inside of a block.
     pub fn new(
         parameters: &Parameters,
         name: &str,
@@ -22,11 +22,25 @@ impl Linear {
         deviation: f32,
         precision: Precision,
     ) -> Self {
-        let bias = parameters.vector(&format!("{name}.bias"), &[outputs], Start::Constant(0.0));
-        Linear { bias: Some(bias), ..Linear::without_bias(parameters, name, [inputs, outputs], deviation, precision) }
+        Linear::stacked(parameters, name, [inputs, outputs], 1, deviation, precision)
     }
 
-    /// Parameter `{name}.weight` alone.
+    /// The same for `layers` layers with the same input: their outputs side by side, `outputs` in all.
+    pub fn stacked(
+        parameters: &Parameters,
+        name: &str,
+        [inputs, outputs]: [i64; 2],
+        layers: i64,
+        deviation: f32,
+        precision: Precision,
+    ) -> Self {
+        let start = Start::Normal(deviation);
+        let bias = parameters.vector(&format!("{name}.bias"), &[outputs], Start::Constant(0.0));
+        let weight = parameters.hidden(&format!("{name}.weight"), &[outputs, inputs], layers, start);
+        Linear { weight, bias: Some(bias), precision }
+    }
+
+    /// Parameter `{name}.weight` alone: a layer at the network's edge.
     pub fn without_bias(
         parameters: &Parameters,
         name: &str,
@@ -34,7 +48,7 @@ impl Linear {
         deviation: f32,
         precision: Precision,
     ) -> Self {
-        let weight = parameters.matrix(&format!("{name}.weight"), &[outputs, inputs], Start::Normal(deviation));
+        let weight = parameters.edge(&format!("{name}.weight"), &[outputs, inputs], Start::Normal(deviation));
         Linear { weight, bias: None, precision }
     }
 

@@ -7,12 +7,14 @@ mod frequency;
 mod linear;
 mod mlp;
 mod norm;
+mod stem;
 
 pub use attention::{Attended, Attention};
 pub use frequency::{Bases, FrequencyFilter};
 pub use linear::Linear;
 pub use mlp::Mlp;
 pub use norm::{EPSILON, Norm};
+pub use stem::Stem;
 
 use tch::Kind;
 

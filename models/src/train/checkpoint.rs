@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{AdamW, Average};
-use crate::config::Config;
+use super::{Average, Optimizer};
+use crate::config::{self, Config};
 use crate::error::Error;
 use crate::parameters::Parameter;
 use crate::tensor_file;
@@ -16,15 +16,15 @@ pub struct State {
     /// Seconds they took.
     pub seconds: f64,
     /// The optimiser's memory.
-    pub optimizer: AdamW,
+    pub optimizer: Optimizer,
     /// The averaged weights.
     pub average: Average,
 }
 
 impl State {
     /// Before the first step.
-    pub fn new(parameters: &[Parameter]) -> State {
-        State { done: 0, seconds: 0.0, optimizer: AdamW::new(parameters), average: Average::new(parameters) }
+    pub fn new(parameters: &[Parameter], kind: config::Optimizer) -> State {
+        State { done: 0, seconds: 0.0, optimizer: Optimizer::new(parameters, kind), average: Average::new(parameters) }
     }
 
     /// Writes everything into one file, at once.
@@ -63,7 +63,7 @@ impl State {
                 path.display()
             )));
         }
-        let mut state = State::new(parameters);
+        let mut state = State::new(parameters, config.train.optimizer);
         tch::no_grad(|| {
             for (i, Parameter { name, tensor, .. }) in parameters.iter().enumerate() {
                 tensor.shallow_clone().f_copy_(&contents.take(&format!("weights.{name}"))?)?;

@@ -4,14 +4,17 @@ mod average;
 mod checkpoint;
 mod curves;
 mod metrics;
+mod muon;
 mod optimizer;
 mod progress;
 mod run;
+mod schedule;
 
 pub use average::Average;
 pub use checkpoint::State;
 pub use curves::draw;
 pub use metrics::{Metrics, Row};
-pub use optimizer::{AdamW, learning_rate};
+pub use optimizer::Optimizer;
 pub use progress::Progress;
 pub use run::{Run, Stop, Summary};
+pub use schedule::learning_rate;

@@ -1,34 +1,37 @@
-//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) with gradient clipping, its state open to checkpoints.
+//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) and Muon with gradient clipping, their state open to checkpoints.
 
 use tch::{Kind, Tensor};
 
-use crate::config::Train;
-use crate::parameters::Parameter;
+use super::{learning_rate, muon};
+use crate::config::{self, Train};
+use crate::parameters::{Parameter, Role};
 
-/// The optimiser's memory: a mean of the gradient and of its square for each parameter.
+/// The optimiser's memory for each parameter.
 #[derive(Debug)]
-pub struct AdamW {
+pub struct Optimizer {
     /// Means of gradients.
     pub first: Vec<Tensor>,
-    /// Means of squared gradients.
+    /// Means of squared gradients; empty where orthogonalised changes need none.
     pub second: Vec<Tensor>,
 }
 
-/// The learning rate of a step: linear warm-up, then half a cosine (Loshchilov and Hutter, arXiv 1608.03983).
-pub fn learning_rate(train: &Train, step: u64) -> f64 {
-    if step < train.warmup {
-        return train.learning_rate * (step + 1) as f64 / train.warmup as f64;
-    }
-    let progress = (step - train.warmup) as f64 / (train.steps.saturating_sub(train.warmup)).max(1) as f64;
-    let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos());
-    train.final_rate + (train.learning_rate - train.final_rate) * cosine
+/// What one step has in common for all parameters.
+struct Step<'a> {
+    train: &'a Train,
+    /// Counted from 1.
+    number: i32,
+    rate: f64,
 }
 
-impl AdamW {
+impl Optimizer {
     /// Nothing remembered yet.
-    pub fn new(parameters: &[Parameter]) -> Self {
-        let zeros = || parameters.iter().map(|parameter| parameter.tensor.zeros_like().detach()).collect();
-        AdamW { first: zeros(), second: zeros() }
+    pub fn new(parameters: &[Parameter], kind: config::Optimizer) -> Self {
+        let zeros = |parameter: &Parameter| parameter.tensor.zeros_like().detach();
+        let second = |parameter: &Parameter| match stacked(parameter, kind) {
+            Some(_) => Tensor::zeros([0], (Kind::Float, parameter.tensor.device())),
+            None => zeros(parameter),
+        };
+        Optimizer { first: parameters.iter().map(zeros).collect(), second: parameters.iter().map(second).collect() }
     }
 
     /// One step along the collected gradients, which are emptied; the gradient's norm before clipping.
@@ -42,10 +45,7 @@ impl AdamW {
                 .collect();
             let norm = Tensor::stack(&squares, 0).sum(Kind::Double).sqrt().double_value(&[]);
             let shrink = if norm > train.clip { train.clip / norm } else { 1.0 };
-            let rate = learning_rate(train, step);
-            let [beta1, beta2] = train.betas;
-            let correction = |beta: f64| 1.0 - beta.powf((step + 1) as f64);
-            let root = correction(beta2).sqrt();
+            let step = Step { train, number: step as i32 + 1, rate: learning_rate(train, step) };
             for (i, (parameter, mut gradient)) in parameters.iter().zip(gradients).enumerate() {
                 if !gradient.defined() {
                     continue;
@@ -53,29 +53,49 @@ impl AdamW {
                 if shrink < 1.0 {
                     let _ = gradient.g_mul_scalar_(shrink);
                 }
-                let _ = self.first[i].lerp_(&gradient, 1.0 - beta1);
-                let _ = self.second[i].lerp_(&gradient.square(), 1.0 - beta2);
+                let _ = self.first[i].lerp_(&gradient, 1.0 - train.betas[0]);
+                let change = match stacked(parameter, train.optimizer) {
+                    // Nesterov's look ahead: the momentum as it will be if the gradient stays.
+                    Some(layers) => muon::change(&self.first[i].lerp(&gradient, 1.0 - train.betas[0]), layers),
+                    None => self.scaled(i, &gradient, &step),
+                };
                 let mut tensor = parameter.tensor.shallow_clone();
-                if parameter.decays {
-                    let _ = tensor.g_mul_scalar_(1.0 - rate * train.weight_decay);
+                if parameter.role != Role::Vector {
+                    let _ = tensor.g_mul_scalar_(1.0 - step.rate * train.weight_decay);
                 }
-                let spread = self.second[i].sqrt().g_div_scalar_(root).g_add_scalar_(train.epsilon);
-                let change = (&self.first[i] / spread).g_mul_scalar_(rate / correction(beta1));
-                let _ = tensor.g_sub_(&change);
+                let _ = tensor.g_sub_(&(change * step.rate));
                 parameter.tensor.shallow_clone().zero_grad();
             }
             norm
         })
     }
+
+    /// Adam's change: the mean gradient over the root of the mean square, both freed from their start at zero.
+    fn scaled(&mut self, i: usize, gradient: &Tensor, step: &Step<'_>) -> Tensor {
+        let correction = |beta: f64| 1.0 - beta.powi(step.number);
+        let [beta1, beta2] = step.train.betas;
+        let _ = self.second[i].lerp_(&gradient.square(), 1.0 - beta2);
+        let root = correction(beta2).sqrt();
+        let spread = self.second[i].sqrt().g_div_scalar_(root).g_add_scalar_(step.train.epsilon);
+        (&self.first[i] / spread).g_div_scalar_(correction(beta1))
+    }
+}
+
+/// How many matrices a parameter stacks, if its changes are orthogonalised.
+fn stacked(parameter: &Parameter, kind: config::Optimizer) -> Option<i64> {
+    match (kind, parameter.role) {
+        (config::Optimizer::Muon, Role::Hidden(layers)) => Some(layers),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::config::Precision;
+    use crate::config::{Precision, Schedule};
     use tch::Device;
 
-    fn train() -> Train {
+    pub fn train() -> Train {
         Train {
             steps: 100,
             batch: 2,
@@ -83,6 +103,8 @@ mod tests {
             warmup: 10,
             learning_rate: 0.1,
             final_rate: 0.01,
+            schedule: Schedule::Cosine,
+            optimizer: config::Optimizer::AdamW,
             betas: [0.9, 0.999],
             epsilon: 1e-8,
             weight_decay: 0.5,
@@ -94,18 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_warms_up_peaks_and_ends() {
-        let rate = |step| learning_rate(&train(), step);
-        assert!((rate(0) - 0.01).abs() < 1e-12 && (rate(4) - 0.05).abs() < 1e-12);
-        assert!((rate(10) - 0.1).abs() < 1e-12 && (rate(55) - 0.055).abs() < 1e-12 && (rate(100) - 0.01).abs() < 1e-12);
-    }
-
-    #[test]
-    fn two_steps_by_hand() {
+    fn two_steps_of_adam_by_hand() {
         let tensor = Tensor::from_slice(&[1f64]).to_device(Device::Cpu).set_requires_grad(true);
-        let parameters = [Parameter { name: "x".into(), tensor: tensor.shallow_clone(), decays: true }];
-        let mut optimizer = AdamW::new(&parameters);
+        let parameters = [Parameter { name: "x".into(), tensor: tensor.shallow_clone(), role: Role::Edge }];
         let config = Train { warmup: 0, final_rate: 0.1, ..train() };
+        let mut optimizer = Optimizer::new(&parameters, config.optimizer);
         let (mut x, mut m, mut v) = (1f64, 0f64, 0f64);
         for step in 0..2 {
             (&tensor * &tensor * 3.0).sum(Kind::Double).backward();
@@ -120,5 +135,23 @@ mod tests {
                 - 0.1 * (m / (1.0 - 0.9f64.powi(t))) / ((v / (1.0 - 0.999f64.powi(t))).sqrt() + 1e-8);
             assert!((tensor.double_value(&[0]) - x).abs() < 1e-6, "step {step}");
         }
+    }
+
+    #[test]
+    fn muon_goes_downhill_along_all_directions_alike() {
+        let target = Tensor::randn([4, 8], (Kind::Float, Device::Cpu));
+        let tensor = Tensor::zeros([4, 8], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let parameters = [Parameter { name: "x".into(), tensor: tensor.shallow_clone(), role: Role::Hidden(1) }];
+        let config =
+            Train { optimizer: config::Optimizer::Muon, weight_decay: 0.0, warmup: 0, learning_rate: 0.2, ..train() };
+        let mut optimizer = Optimizer::new(&parameters, config.optimizer);
+        let loss = || (&tensor - &target).square().sum(Kind::Float);
+        let first = loss().double_value(&[]);
+        for step in 0..100 {
+            loss().backward();
+            optimizer.step(&parameters, &config, step);
+        }
+        assert!(loss().double_value(&[]) < 0.05 * first);
+        assert_eq!(optimizer.second[0].numel(), 0);
     }
 }

@@ -88,7 +88,7 @@ impl Run<'_> {
         let mut state = if self.checkpoint().exists() {
             State::resume(&self.checkpoint(), self.config, parameters, self.reschedule)?
         } else {
-            State::new(parameters)
+            State::new(parameters, train.optimizer)
         };
         std::fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
         let metrics_path = self.folder.join("metrics.jsonl");

@@ -1,7 +1,8 @@
 //! Pictures that are quick to tell apart: a coloured bar on a grey ground, upright or lying, with its name.
 
 use edgelip_models::config::{
-    Augment, Config, Contrast, Labels, Merging, Objective, Precision, Readout, Rule, Spread, Text, Train, Vision,
+    Augment, Config, Contrast, Labels, Merging, Objective, Optimizer, Precision, Readout, Rule, Schedule, Spread, Text,
+    Train, Vision,
 };
 use edgelip_models::data::{Dataset, Item, Photo, Texts};
 use edgelip_models::random::Stream;
@@ -70,6 +71,7 @@ pub fn config(objective: Objective, steps: u64) -> Config {
         vision: Vision {
             image: 16,
             patch: 4,
+            stem: vec![],
             width: 32,
             heads: 2,
             mlp: 64,
@@ -115,6 +117,8 @@ pub fn config(objective: Objective, steps: u64) -> Config {
             warmup: 5,
             learning_rate: 2e-3,
             final_rate: 1e-5,
+            schedule: Schedule::Cosine,
+            optimizer: Optimizer::AdamW,
             betas: [0.9, 0.98],
             epsilon: 1e-8,
             weight_decay: 0.05,
