@@ -34,6 +34,16 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
+impl Tensor {
+    /// Keeps the first `length` entries of the first axis.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        if let Some(rows) = self.shape.first_mut().filter(|rows| **rows > length) {
+            self.data.truncate(self.data.len() / *rows * length);
+            *rows = length;
+        }
+    }
+}
+
 /// A checkpoint whose tensors are known by the canonical names of this module.
 pub trait Source {
     /// What the model is. Every tensor's shape agrees with it.

@@ -198,10 +198,11 @@ fn one_tower_is_enough() {
         write(&folder.path().join("model.safetensors"), &tensors);
         let out = tempfile::tempdir().expect("a temporary folder");
         assert_eq!(json(out.path(), folder.path(), line)["towers"], serde_json::json!([towers]));
-        let other = if towers == "image" { "--text text.onnx --force" } else { "-o model.onnx" };
+        let other = if towers == "image" { "--text text.onnx --force" } else { "-o model.onnx --text other.onnx" };
         let (_, err) = printed(&export(out.path(), folder.path(), other), 2);
         assert!(err.starts_with("error: the checkpoint lacks"), "{err}");
         edit(folder.path(), "config.json", |config| config["transformers_version"] = "5".into());
-        printed(&export(out.path(), folder.path(), "--dry-run"), if towers == "image" { 0 } else { 2 });
+        let (out, _) = printed(&export(out.path(), folder.path(), "--dry-run"), 0);
+        assert!(out.contains(&format!("{towers} tower   ")), "{out}");
     }
 }

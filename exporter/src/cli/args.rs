@@ -15,20 +15,22 @@ Examples:
       Half of the arithmetic, and the labels of a file baked in.
   edgelip-export clip-vit-base-patch32 -o model.onnx --text text.onnx --precision int8
       Both towers, so that labels can be made on the board.
+  edgelip-export all-MiniLM-L6-v2 -o text.onnx --precision int8 --context 64
+      A text tower by itself, for texts of up to 64 tokens.
   edgelip-export clip-vit-large-patch14 -o model.onnx --compression 0.3 --schedule calibrate:photos/
       Merging spread over the blocks as suits these photos best.
 
 Exit status: 0 written and verified, 1 verified and not near enough to the checkpoint (nothing is written), 2 anything else.";
 
-/// Turns a trained CLIP checkpoint into one ONNX file that boards execute in place.
+/// Turns a trained image-text checkpoint into one ONNX file that boards execute in place.
 #[derive(Debug, Parser)]
 #[command(name = "edgelip-export", version, after_help = EXAMPLES)]
 pub struct Args {
     /// The checkpoint's folder in Hugging Face's layout: config.json, preprocessor_config.json, weights as safetensors, and a tokenizer if
-    /// texts matter
+    /// texts matter; or a BERT's in sentence-transformers' layout
     pub checkpoint: PathBuf,
 
-    /// Where to write the image tower
+    /// Where to write the image tower, or the text tower if the checkpoint has no other
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -52,6 +54,10 @@ pub struct Args {
     /// Side of the images in pixels, if not the checkpoint's own
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<usize>,
+
+    /// Longest text in tokens, start and end included, if not the checkpoint's own: cuts the position table of a BERT
+    #[arg(long, value_name = "TOKENS")]
+    pub context: Option<usize>,
 
     /// Labels to bake in: one a line, CSV, a JSON list, or a JSON object of labels and prompts
     #[arg(long, value_name = "FILE")]
@@ -135,17 +141,10 @@ impl Args {
         if let (Some(output), Some(text)) = (&self.output, &self.text) {
             ensure!(!same_file(output, text), "-o and --text are the same file");
         }
-        if !self.wants_vision() {
-            let idle = [
-                ("--compression", self.compression.is_some()),
-                ("--merge", self.merge.is_some()),
-                ("--schedule", self.schedule.is_some()),
-                ("--image-size", self.image_size.is_some()),
-                ("--labels", self.labels.is_some()),
-            ];
-            if let Some((name, _)) = idle.into_iter().find(|&(_, given)| given) {
-                bail!("{name} is about the image tower: give -o FILE too");
-            }
+        if !self.wants_vision()
+            && let Some(name) = self.about_vision()
+        {
+            bail!("{name} is about the image tower: give -o FILE too");
         }
         if self.labels.is_none() {
             ensure!(self.template.is_empty(), "--template needs --labels");
@@ -167,6 +166,31 @@ impl Args {
             ensure!(self.merge.is_none(), "--merge needs --compression above 0, or --schedule list:…");
         }
         Ok(self)
+    }
+
+    /// An option that only an image tower can follow.
+    fn about_vision(&self) -> Option<&'static str> {
+        let options = [
+            ("--compression", self.compression.is_some()),
+            ("--merge", self.merge.is_some()),
+            ("--schedule", self.schedule.is_some()),
+            ("--image-size", self.image_size.is_some()),
+            ("--labels", self.labels.is_some()),
+        ];
+        options.into_iter().find(|&(_, given)| given).map(|(name, _)| name)
+    }
+
+    /// The checkpoint turns out to have a text tower and no other: `-o` names that one's file then.
+    pub fn take_text_only(&mut self) -> Result<()> {
+        if let Some(name) = self.about_vision() {
+            bail!("{name} is about the image tower, which the checkpoint lacks");
+        }
+        ensure!(
+            self.output.is_none() || self.text.is_none(),
+            "the checkpoint lacks an image tower: give -o or --text for its text tower, not both"
+        );
+        self.text = self.text.take().or(self.output.take());
+        Ok(())
     }
 
     /// Whether the image tower is asked for.

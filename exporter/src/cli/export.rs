@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use edgelip::label_bank::LabelBank;
 use edgelip::onnx::OnnxModel;
 use edgelip::output::Output;
 use edgelip_export::calibrate::{Calibration, Candidate};
 use edgelip_export::graph::{self, Precision, TextOptions, VisionOptions};
-use edgelip_export::layout::clip::Clip;
+use edgelip_export::layout::Layout;
 use edgelip_export::schedule::{self, Shape};
 use edgelip_export::source::Source;
 use edgelip_export::verify;
@@ -26,35 +26,44 @@ use super::warn;
 const NOTABLE: f64 = 0.015;
 
 /// Whether what was written, if anything, is as near to the checkpoint as it should be.
-pub fn run(args: &Args) -> Result<bool> {
+pub fn run(mut args: Args) -> Result<bool> {
     for path in [&args.output, &args.text].into_iter().flatten().filter(|_| !args.dry_run) {
         Output::check(path, args.force)?;
     }
-    let wanted = Wanted::read(args)?;
-    let mut clip = Clip::open(&args.checkpoint)?;
+    let wanted = Wanted::read(&args)?;
+    let mut source = Layout::open(&args.checkpoint)?;
+    let only_text = source.model().vision.is_none() && source.model().text.is_some();
+    if only_text {
+        args.take_text_only()?;
+    }
     for path in [&args.output, &args.text].into_iter().flatten() {
-        if clip.checkpoint().files().any(|weights| is_same(weights, path)) {
+        if source.checkpoint().files().any(|weights| is_same(weights, path)) {
             bail!("{}: is the checkpoint itself; name another file to write", path.display());
         }
     }
     if let Some(side) = args.image_size {
-        clip.set_image_size(side)?;
+        source.set_image_size(side)?;
     }
-    clip.provenance_mut().licence = args.licence.clone();
-    let tokenizer = if args.text.is_some() || wanted.is_some() { Some(clip.tokenizer()?) } else { None };
+    let wants_text = args.text.is_some() || only_text;
+    if let Some(context) = args.context {
+        ensure!(wants_text, "--context is about the text tower: give --text FILE too");
+        source.set_context(context)?;
+    }
+    source.provenance_mut().licence = args.licence.clone();
+    let tokenizer = if wants_text || wanted.is_some() { Some(source.tokenizer()?) } else { None };
     if !args.dry_run {
         let hashing = progress::line("reading the checkpoint");
-        clip.provenance_mut().sha256 = Some(clip.checkpoint().sha256()?);
+        source.provenance_mut().sha256 = Some(source.checkpoint().sha256()?);
         hashing.finish_and_clear();
     }
-    let export = Export { args, clip: &clip, wanted, tokenizer };
+    let export = Export { args: &args, source: &source, wanted, tokenizer };
     export.run()
 }
 
 /// Everything that was read.
 struct Export<'a> {
     args: &'a Args,
-    clip: &'a Clip,
+    source: &'a Layout,
     wanted: Option<Wanted>,
     tokenizer: Option<String>,
 }
@@ -62,22 +71,22 @@ struct Export<'a> {
 impl Export<'_> {
     fn run(&self) -> Result<bool> {
         let args = self.args;
-        let sought =
-            args.output.is_some() || args.dry_run && (self.clip.model().vision.is_some() || args.text.is_none());
+        let only_text = self.source.model().vision.is_none() && self.source.model().text.is_some();
+        let sought = args.output.is_some() || args.dry_run && !only_text;
         let vision = if sought { Some(self.plan()?) } else { None };
-        let mut summary = Summary::new(args, self.clip);
+        let mut summary = Summary::new(args, self.source);
         if let Some((plan, options, calibration)) = &vision {
-            summary.vision = Some(VisionSummary::new(args, self.clip, plan, options, self.wanted.as_ref())?);
+            summary.vision = Some(VisionSummary::new(args, self.source, plan, options, self.wanted.as_ref())?);
             summary.calibration.clone_from(calibration);
         }
-        if args.text.is_some() {
-            summary.text = Some(TextSummary::new(args, self.clip, self.text_model(args.precision())?.byte_len()?)?);
+        if args.text.is_some() || only_text {
+            summary.text = Some(TextSummary::new(args, self.source, self.text_model(args.precision())?.byte_len()?)?);
         }
         if args.dry_run {
             if let (Some(vision), Some((_, options, _))) = (&mut summary.vision, &vision) {
-                let mut model = graph::vision(self.clip, options)?;
+                let mut model = graph::vision(self.source, options)?;
                 if let Some(wanted) = &self.wanted {
-                    wanted.attach_blank(&mut model, self.clip.model())?;
+                    wanted.attach_blank(&mut model, self.source.model())?;
                 }
                 vision.bytes = model.byte_len()?;
             }
@@ -108,7 +117,7 @@ impl Export<'_> {
     /// The schedule, and how it came about.
     fn plan(&self) -> Result<(Plan, VisionOptions, Option<Vec<Candidate>>)> {
         let args = self.args;
-        let shape = schedule::tower(self.clip.model())?;
+        let shape = schedule::tower(self.source.model())?;
         let asked = args.compression.unwrap_or(0.0);
         let (schedule, calibration) = match args.schedule()? {
             Schedule::Shape(spread) => (schedule::plan(&shape, args.merge(), &spread, asked)?, None),
@@ -136,7 +145,7 @@ impl Export<'_> {
         let bar = progress::steps("calibrating", 0);
         let scratch = self.args.output.as_deref().map_or_else(std::env::temp_dir, |path| folder(path).to_owned());
         let candidates = Calibration {
-            source: self.clip,
+            source: self.source,
             photos,
             merge: self.args.merge(),
             precision: self.args.precision(),
@@ -155,7 +164,7 @@ impl Export<'_> {
 
     fn text_model(&self, precision: Precision) -> Result<OnnxModel<'_>> {
         let tokenizer = self.tokenizer.clone().unwrap_or_default();
-        Ok(graph::text(self.clip, &TextOptions { precision, tokenizer })?)
+        Ok(graph::text(self.source, &TextOptions { precision, tokenizer })?)
     }
 
     /// Writes and verifies the text tower if it is asked for, and embeds the labels with it. A tower that only makes the label bank is not kept, so
@@ -167,7 +176,7 @@ impl Export<'_> {
             let mut output = Output::create(path, args.force)?;
             write(&self.text_model(args.precision())?, &mut output, "text tower")?;
             let draft = output.draft()?;
-            self.verify("text tower", summary, |options| verify::text(self.clip, draft, options))?;
+            self.verify("text tower", summary, |options| verify::text(self.source, draft, options))?;
             let bank = if summary.passed() { embed(draft)? } else { None };
             return Ok((Some(output), bank));
         }
@@ -175,7 +184,7 @@ impl Export<'_> {
         let mut file =
             NamedTempFile::with_prefix_in(".edgelip-", folder(output)).map_err(edgelip_export::Error::io(output))?;
         write(&self.text_model(Precision::F32)?, &mut file, "text tower, for the labels")?;
-        self.verify("text tower, for the labels", summary, |options| verify::text(self.clip, file.path(), options))?;
+        self.verify("text tower, for the labels", summary, |options| verify::text(self.source, file.path(), options))?;
         Ok((None, if summary.passed() { embed(file.path())? } else { None }))
     }
 
@@ -187,9 +196,9 @@ impl Export<'_> {
         summary: &mut Summary,
     ) -> Result<Output> {
         let mut output = Output::create(path, self.args.force)?;
-        let mut model = graph::vision(self.clip, options)?;
+        let mut model = graph::vision(self.source, options)?;
         if let Some(bank) = bank {
-            bank::attach(bank, &mut model, self.clip.model())?;
+            bank::attach(bank, &mut model, self.source.model())?;
         }
         if let Some(vision) = &mut summary.vision {
             vision.bytes = model.byte_len()?;
@@ -197,7 +206,7 @@ impl Export<'_> {
         write(&model, &mut output, "image tower")?;
         drop(model);
         let draft = output.draft()?;
-        self.verify("image tower", summary, |options| verify::vision(self.clip, draft, options))?;
+        self.verify("image tower", summary, |options| verify::vision(self.source, draft, options))?;
         Ok(output)
     }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use edgelip_export::calibrate::Candidate;
 use edgelip_export::graph::VisionOptions;
-use edgelip_export::layout::clip::Clip;
+use edgelip_export::layout::Layout;
 use edgelip_export::source::Source;
 use edgelip_export::verify::Report;
 use edgelip_runtime::plan::{Merge, Plan};
@@ -94,15 +94,15 @@ pub struct TextSummary {
 
 impl Summary {
     /// The checkpoint, nothing planned yet.
-    pub fn new(args: &Args, clip: &Clip) -> Summary {
-        let model = clip.model();
+    pub fn new(args: &Args, source: &Layout) -> Summary {
+        let model = source.model();
         let towers = [("image", model.vision.is_some()), ("text", model.text.is_some())];
         Summary {
             checkpoint: args.checkpoint.display().to_string(),
-            layout: "Hugging Face CLIP",
+            layout: source.name(),
             towers: towers.into_iter().filter_map(|(name, there)| there.then_some(name)).collect(),
-            weight_files: clip.checkpoint().files().count(),
-            weight_bytes: clip.checkpoint().byte_len().unwrap_or(0),
+            weight_files: source.checkpoint().files().count(),
+            weight_bytes: source.checkpoint().byte_len().unwrap_or(0),
             vision: None,
             text: None,
             calibration: None,
@@ -179,12 +179,12 @@ impl VisionSummary {
     /// The tower under a plan; the size of the file is not known yet.
     pub fn new(
         args: &Args,
-        clip: &Clip,
+        source: &Layout,
         plan: &Plan,
         options: &VisionOptions,
         wanted: Option<&Wanted>,
     ) -> Result<VisionSummary> {
-        let model = clip.model();
+        let model = source.model();
         let vision = model.vision()?;
         let unmerged = Plan::new(plan.shape(), Merge::None, &[]).map_err(edgelip_export::Error::from)?;
         let threads = args.threads();
@@ -205,7 +205,7 @@ impl VisionSummary {
             embedding: model.embedding,
             activation: vision.activation.name(),
             precision: options.precision.name(),
-            parameters: clip.parameters("vision"),
+            parameters: source.parameters("vision"),
             bytes: 0,
             scratch_bytes: (scratch * size_of::<f32>()) as u64,
             threads,
@@ -268,8 +268,8 @@ impl VisionSummary {
 
 impl TextSummary {
     /// The tower; its file has `bytes`.
-    pub fn new(args: &Args, clip: &Clip, bytes: u64) -> Result<TextSummary> {
-        let text = clip.model().text()?;
+    pub fn new(args: &Args, source: &Layout, bytes: u64) -> Result<TextSummary> {
+        let text = source.model().text()?;
         Ok(TextSummary {
             file: args.text.as_deref().map(shown),
             width: text.width,
@@ -280,7 +280,7 @@ impl TextSummary {
             vocabulary: text.vocabulary,
             activation: text.activation.name(),
             precision: args.precision().name(),
-            parameters: clip.parameters("text"),
+            parameters: source.parameters("text"),
             bytes,
         })
     }

@@ -29,6 +29,20 @@ impl Fields {
         }
     }
 
+    /// Reads a file that holds a list of objects.
+    pub(super) fn read_list(path: &Path) -> Result<Vec<Fields>, Error> {
+        let text = fs::read_to_string(path).map_err(Error::io(path))?;
+        let objects: Vec<Map<String, Value>> = serde_json::from_str(&text)
+            .map_err(|error| Error::malformed(path, format!("not a JSON list of objects: {error}")))?;
+        let named = |(index, object)| Fields { path: path.into(), prefix: format!("{index}."), object };
+        Ok(objects.into_iter().enumerate().map(named).collect())
+    }
+
+    /// Every key.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.object.keys().map(String::as_str)
+    }
+
     /// The value of a key; `null` is as good as absent.
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.object.get(key).filter(|value| !value.is_null())

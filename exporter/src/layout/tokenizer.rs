@@ -1,4 +1,4 @@
-//! The tokenizer of a CLIP: `tokenizer.json`, or one made of `vocab.json` and `merges.txt` as transformers' CLIPTokenizer makes it.
+//! The tokenizer: `tokenizer.json`, or for a CLIP one made of `vocab.json` and `merges.txt` as transformers' CLIPTokenizer makes it.
 
 use std::fs;
 use std::path::Path;
@@ -32,11 +32,22 @@ pub fn read(folder: &Path) -> Result<(String, u32, usize), Error> {
     tokenizer.with_padding(None);
     let empty = tokenizer.encode_fast("", true).map_err(bad)?;
     let &[.., _, end] = empty.get_ids() else {
-        return Err(Error::malformed(&path, "adds no start and end token to a text, as CLIP's does"));
+        return Err(Error::malformed(&path, "adds no start and end token to a text, as those of CLIP and BERT do"));
     };
     let size = tokenizer.get_vocab_size(true);
     let json = tokenizer.to_string(false).map_err(bad)?;
     Ok((json, end, size))
+}
+
+/// Whether a tokenizer takes no notice of capitals.
+///
+/// # Errors
+/// [`Error::Malformed`] for a tokenizer that can't be used.
+pub fn lower_cases(json: &str) -> Result<bool, Error> {
+    let bad = |error: tokenizers::Error| Error::malformed("tokenizer.json", format!("not a usable tokenizer: {error}"));
+    let tokenizer = Tokenizer::from_bytes(json.as_bytes()).map_err(bad)?;
+    let ids = |text| Ok::<_, Error>(tokenizer.encode_fast(text, false).map_err(bad)?.get_ids().to_vec());
+    Ok(ids("A CAT, ÄPFEL")? == ids("a cat, äpfel")?)
 }
 
 /// What transformers would save as `tokenizer.json`.

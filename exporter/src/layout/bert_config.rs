@@ -1,0 +1,136 @@
+//! What a folder of sentence-transformers, or of a plain Hugging Face BERT beside a pooling, says about itself.
+
+use std::path::{Path, PathBuf};
+
+use edgelip_runtime::plan::MAX_BLOCKS;
+use serde_json::Value;
+
+use super::fields::Fields;
+use crate::error::Error;
+use crate::source::{Activation, NormPlace, TextConfig, TextPooling};
+
+/// Where the parts of a model lie.
+pub(super) struct Modules {
+    /// The folder of weights, `config.json` and tokenizer.
+    pub(super) transformer: PathBuf,
+    /// The folder of the pooling's `config.json`.
+    pub(super) pooling: PathBuf,
+}
+
+/// Reads `modules.json`; without one, the weights lie in the folder itself and the pooling in `1_Pooling`.
+pub(super) fn modules(folder: &Path) -> Result<Modules, Error> {
+    let path = folder.join("modules.json");
+    if !path.exists() {
+        return Ok(Modules { transformer: folder.into(), pooling: folder.join("1_Pooling") });
+    }
+    let (mut transformer, mut pooling) = (None, None);
+    for module in Fields::read_list(&path)? {
+        let (kind, place) = (module.text("type", "")?, module.text("path", "")?);
+        if Path::new(&place).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+            return Err(module.error("path", format!("`{place}` is not a folder in this one")));
+        }
+        match (kind.rsplit('.').next(), &transformer, &pooling) {
+            (Some("Transformer"), None, None) => transformer = Some(folder.join(place)),
+            (Some("Pooling"), Some(_), None) => pooling = Some(folder.join(place)),
+            (Some("Normalize"), Some(_), Some(_)) => {}
+            _ => {
+                let reason =
+                    format!("`{kind}` is not supported here; Transformer, Pooling and Normalize in this order are");
+                return Err(module.error("type", reason));
+            }
+        }
+    }
+    match (transformer, pooling) {
+        (Some(transformer), Some(pooling)) => Ok(Modules { transformer, pooling }),
+        _ => Err(Error::malformed(&path, "lists no Transformer and Pooling")),
+    }
+}
+
+/// The tower that `config.json`, the pooling and `sentence_bert_config.json` describe. Its end token is not known yet.
+pub(super) fn text(config: &Fields, modules: &Modules) -> Result<TextConfig, Error> {
+    for (key, default, wanted) in [("is_decoder", false, false), ("add_cross_attention", false, false)] {
+        if config.flag(key, default)? != wanted {
+            return Err(config.error(key, format!("only `{wanted}` is supported")));
+        }
+    }
+    let positions = config.text("position_embedding_type", "absolute")?;
+    if positions != "absolute" {
+        return Err(config.error("position_embedding_type", format!("`{positions}` is not supported; `absolute` is")));
+    }
+    let (width, heads) = (config.size("hidden_size", 768)?, config.size("num_attention_heads", 12)?);
+    if !width.is_multiple_of(heads) {
+        return Err(config.error("num_attention_heads", format!("{heads} does not divide hidden_size {width}")));
+    }
+    let blocks = config.size("num_hidden_layers", 12)?;
+    if blocks > MAX_BLOCKS {
+        let reason = format!("{blocks} is more than the {MAX_BLOCKS} that are supported");
+        return Err(config.error("num_hidden_layers", reason));
+    }
+    let activation = config.text("hidden_act", "gelu")?;
+    if activation != "gelu" {
+        return Err(config.error("hidden_act", format!("activation `{activation}` is not supported; `gelu` is")));
+    }
+    let eps = config.number("layer_norm_eps", 1e-12)?;
+    if !(eps > 0.0 && eps < 1.0) {
+        return Err(config.error("layer_norm_eps", format!("{eps} is not between 0 and 1")));
+    }
+    check_pooling(&modules.pooling, width)?;
+    let positions = config.size("max_position_embeddings", 512)?;
+    Ok(TextConfig {
+        context: longest(&modules.transformer)?.unwrap_or(positions).min(positions),
+        vocabulary: config.size("vocab_size", 30522)?,
+        width,
+        heads,
+        blocks,
+        mlp: config.size("intermediate_size", 3072)?,
+        activation: Activation::Gelu,
+        norm_eps: eps as f32,
+        norm: NormPlace::Post,
+        eot: 0,
+        pooling: TextPooling::Mean,
+    })
+}
+
+/// Refuses every pooling but the mean: another one gives embeddings that are plausible, and wrong.
+fn check_pooling(folder: &Path, width: usize) -> Result<(), Error> {
+    let path = folder.join("config.json");
+    if !path.exists() {
+        let reason = "is missing, so that nothing says how tokens become an embedding: copy it from the original model";
+        return Err(Error::malformed(path, reason));
+    }
+    let pooling = Fields::read(&path)?;
+    let own = pooling.size("word_embedding_dimension", width)?;
+    if own != width {
+        return Err(pooling.error("word_embedding_dimension", format!("{own}, but the tokens have {width} values")));
+    }
+    let mode = pooling.text("pooling_mode", "")?;
+    if !["", "mean"].contains(&mode.as_str()) {
+        return Err(pooling.error("pooling_mode", format!("`{mode}` is not supported; `mean` is")));
+    }
+    let named = mode == "mean";
+    for key in pooling.keys().filter(|key| key.starts_with("pooling_mode_")) {
+        if pooling.flag(key, false)? != (key == "pooling_mode_mean_tokens") {
+            return Err(pooling.error(key, "only the mean of the tokens is supported (`pooling_mode_mean_tokens`)"));
+        }
+    }
+    if !named && !pooling.flag("pooling_mode_mean_tokens", false)? {
+        return Err(pooling.error("pooling_mode_mean_tokens", "is missing; only the mean of the tokens is supported"));
+    }
+    Ok(())
+}
+
+/// The longest text in tokens, as far as anything but the position table limits it.
+fn longest(folder: &Path) -> Result<Option<usize>, Error> {
+    let path = folder.join("sentence_bert_config.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let limits = Fields::read(&path)?;
+    limits.get("max_seq_length").map(|value: &Value| limits.as_size("max_seq_length", value)).transpose()
+}
+
+/// Whether texts are to be lower-cased before the tokenizer sees them.
+pub(super) fn lower_cases(folder: &Path) -> Result<bool, Error> {
+    let path = folder.join("sentence_bert_config.json");
+    if path.exists() { Fields::read(&path)?.flag("do_lower_case", false) } else { Ok(false) }
+}
