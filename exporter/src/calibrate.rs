@@ -10,7 +10,7 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::error::Error;
-use crate::graph::{self, Precision, VisionOptions};
+use crate::graph::{self, Guide, Precision, VisionOptions};
 use crate::schedule::{self, Schedule, Shape};
 use crate::source::Source;
 
@@ -30,6 +30,8 @@ pub struct Calibration<'a> {
     pub photos: &'a Path,
     /// How tokens are chosen.
     pub merge: Merge,
+    /// What keeps informative tokens from merging.
+    pub guide: Guide,
     /// How weights are stored.
     pub precision: Precision,
     /// Share of multiply-adds to save.
@@ -69,7 +71,7 @@ impl Calibration<'_> {
     /// [`Error::Calibration`] for a folder without usable photos, [`Error::Schedule`] if no curve reaches the rate, and what writing and
     /// running a model can meet.
     pub fn run(&self) -> Result<Vec<Candidate>, Error> {
-        let shape = schedule::tower(self.source.model())?;
+        let shape = schedule::tower(self.source.model(), self.guide)?;
         let mut candidates = Vec::new();
         let mut refusal = None;
         for slope in SLOPES {
@@ -130,6 +132,7 @@ impl Calibration<'_> {
             merge,
             schedule: merged.to_vec(),
             compression: self.compression,
+            guide: self.guide,
             precision: self.precision,
         };
         let mut file = NamedTempFile::with_prefix_in(".edgelip-", self.scratch).map_err(Error::io(self.scratch))?;

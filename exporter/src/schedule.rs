@@ -7,10 +7,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use edgelip_runtime::plan::{Merge, Plan, VisionShape};
+use edgelip_runtime::plan::{Merge, Plan, Stem, VisionShape};
 
 use crate::error::Error;
-use crate::source::ModelConfig;
+use crate::source::{Guide, ModelConfig};
 
 /// From this rate on, [`Shape::Auto`] takes the same share of tokens in each block.
 const GEO_FROM: f64 = 0.45;
@@ -119,18 +119,20 @@ pub struct Schedule {
 /// The image tower of a model as the planner sees it.
 ///
 /// # Errors
-/// [`Error::NoTower`] if there is none.
-pub fn tower(model: &ModelConfig) -> Result<VisionShape, Error> {
+/// [`Error::NoTower`] if there is none, [`Error::Runtime`] if its stem is beyond the runtime's limits.
+pub fn tower(model: &ModelConfig, guide: Guide) -> Result<VisionShape, Error> {
     let vision = model.vision()?;
     Ok(VisionShape {
         image: vision.image_size,
         patch: vision.patch,
+        stem: Stem::new(&vision.stem)?,
+        frequency_blocks: vision.frequency_blocks,
         width: vision.width,
         heads: vision.heads,
         blocks: vision.blocks,
         mlp: vision.mlp,
         embedding: model.embedding,
-        ..VisionShape::default()
+        guided: guide.strength > 0.0,
     })
 }
 

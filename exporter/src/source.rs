@@ -5,10 +5,16 @@
 //!
 //! | name | shape |
 //! |---|---|
-//! | `vision.patch.weight`, `vision.patch.bias` (optional) | `[D, 3, P, P]`, `[D]` |
+//! | `vision.patch.weight`, `vision.patch.bias` (optional) | `[D, 3, P, P]`, `[D]`; not with a stem |
+//! | `vision.stem.{i}.{weight,bias}` | `[C, C', 3, 3]`, `[C]` for the widths `C` of [`VisionConfig::stem`], `C'` the one before or 3 |
 //! | `vision.class` | `[D]` |
 //! | `vision.position` | `[1 + N, D]`, `N` patches in raster order of [`VisionConfig::image_size`] |
 //! | `vision.pre_norm.{weight,bias}`, `vision.post_norm.{weight,bias}` | `[D]` |
+//! | `vision.frequency.{i}.norm1.{weight,bias}`, `.norm2.{weight,bias}` | `[D]` |
+//! | `vision.frequency.{i}.filter` | `[H (⌊W/2⌋ + 1), D, 2]`: real and imaginary parts, for orthonormal transforms of the H × W patches |
+//! | `vision.frequency.{i}.{fc1,fc2}.{weight,bias}` | as in the blocks |
+//! | `vision.frequency.norm.{weight,bias}` | `[D]`, with frequency blocks |
+//! | `vision.frequency.projection.weight` | `[E, D]`, with the joint readout |
 //! | `{tower}.blocks.{i}.norm1.{weight,bias}`, `.norm2.{weight,bias}` | `[D]` |
 //! | `{tower}.blocks.{i}.{q,k,v,out}.{weight,bias}` | `[D, D]`, `[D]` |
 //! | `{tower}.blocks.{i}.fc1.{weight,bias}` | `[M, D]`, `[M]` |
@@ -23,7 +29,10 @@ use std::fmt;
 
 pub use edgelip_runtime::image::Preprocess as PreprocessConfig;
 
+use edgelip_runtime::plan::Merge;
+
 use crate::error::Error;
+use crate::schedule::Shape;
 
 /// A dense f32 tensor in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +71,7 @@ pub trait Source {
 /// What a checkpoint is, whatever its layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// The kind of model, as the file's metadata names it: `clip`, `bert`.
+    /// The kind of model, as the file's metadata names it: `clip`, `mlip`, `bert`.
     pub family: String,
     /// Length of an embedding, the same for both towers.
     pub embedding: usize,
@@ -125,9 +134,23 @@ pub struct VisionConfig {
     pub activation: Activation,
     /// Added to the variance in LayerNorms.
     pub norm_eps: f32,
+    /// Widths of the convolutions that make the patches, the last one [`VisionConfig::width`]; empty for a patch embedding.
+    pub stem: Vec<usize>,
+    /// Blocks that mix the patches in the frequency domain, before the transformer's.
+    pub frequency_blocks: usize,
+    /// What the embedding is made of.
+    pub readout: Readout,
+    /// How tokens merge if nothing else is asked for.
+    pub merging: Merging,
 }
 
 impl VisionConfig {
+    /// Complex coefficients of each channel in the frequency domain: as many as two real transforms of the grid have.
+    pub fn coefficients(&self) -> usize {
+        let [rows, columns] = self.grid();
+        rows * (columns / 2 + 1)
+    }
+
     /// Patches along the height and along the width.
     pub fn grid(&self) -> [usize; 2] {
         self.image_size.map(|side| side / self.patch)
@@ -137,6 +160,57 @@ impl VisionConfig {
     pub fn tokens(&self) -> usize {
         let [rows, columns] = self.grid();
         1 + rows * columns
+    }
+}
+
+/// What an image's embedding is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readout {
+    /// The class token after the blocks.
+    Spatial,
+    /// That, and the mean of the patches after the frequency stage: the sum of both at unit length.
+    Joint,
+}
+
+impl Readout {
+    /// The name in configurations and in the file's metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            Readout::Spatial => "spatial",
+            Readout::Joint => "joint",
+        }
+    }
+}
+
+/// How a checkpoint wants its tokens to merge; it was trained so, or it knows nothing of merging.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Merging {
+    /// How tokens are chosen.
+    pub rule: Merge,
+    /// How merging is spread over the blocks.
+    pub spread: Shape,
+    /// What keeps informative tokens apart.
+    pub guide: Guide,
+}
+
+impl Default for Merging {
+    fn default() -> Self {
+        Merging { rule: Merge::Ward, spread: Shape::Auto, guide: Guide::default() }
+    }
+}
+
+/// What keeps informative tokens from merging; docs/token-merging.md has the formula.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Guide {
+    /// How strongly it stretches distances; 0 is unguided.
+    pub strength: f32,
+    /// The share of likeness to what the image shows as a whole, from 0 to 1; the rest is high-frequency energy.
+    pub semantic: f32,
+}
+
+impl Default for Guide {
+    fn default() -> Self {
+        Guide { strength: 0.0, semantic: 0.5 }
     }
 }
 

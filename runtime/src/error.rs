@@ -28,7 +28,8 @@ pub enum Error {
     },
     /// An initializer is missing or does not fit the metadata.
     Tensor {
-        /// Its canonical name, as in `vision.position`; in a block without the block's prefix, as in `qkv.weight`.
+        /// Its canonical name, as in `vision.position`; in a block without the block's prefix, as in `qkv.weight`, or in a frequency block
+        /// `frequency.filter`.
         name: &'static str,
         /// Its block, if it belongs to one.
         block: Option<u16>,
@@ -115,7 +116,7 @@ impl fmt::Display for Error {
                 write!(f, "the schedule merges more tokens in block {block} than there are to merge")
             }
             Error::TooLarge => f.write_str(
-                "too large for this machine or the runtime (48 blocks, 16383 patches, width 8192, MLP 65536, context 4096)",
+                "too large for this machine or the runtime (48 blocks, 16383 patches, width 8192, MLP 65536, context 4096, 5 convolutions of width 4096, 64 patches along a side with frequency blocks)",
             ),
             Error::Scratch { needed } => write!(f, "the scratch buffer is too short: {needed} floats are needed"),
             Error::Length { what, expected } => write!(f, "{what}: a length of {expected} is needed"),

@@ -42,6 +42,6 @@ mod vision;
 pub use edgelip_kernels::{Kernels, Parallel, Single, Step};
 pub use error::{Error, Problem};
 pub use labels::Labels;
-pub use model::{Precision, Score};
+pub use model::{Guide, Precision, Readout, Score};
 pub use text::Text;
 pub use vision::Vision;

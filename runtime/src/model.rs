@@ -26,6 +26,24 @@ pub enum Score {
     Sigmoid,
 }
 
+/// What an image's embedding is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readout {
+    /// The class token after the last block.
+    Spatial,
+    /// The sum of that and the frequency feature, both at unit length.
+    Joint,
+}
+
+/// How strongly informative tokens are kept from merging; docs/token-merging.md has the formulas.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guide {
+    /// How much farther apart two tokens count at most: twice as far at 1.
+    pub strength: f32,
+    /// The share, 0 to 1, that likeness to the image's summary has in what is informative; the rest is high-frequency energy's.
+    pub semantic: f32,
+}
+
 /// Typed access to a file's metadata.
 pub(crate) struct Metadata<'f, 'a>(pub &'f File<'a>);
 
@@ -89,6 +107,15 @@ impl<'a> Metadata<'_, 'a> {
         self.word("edgelip.activation", &words)
     }
 
+    /// What `read` makes of an entry, if there is one.
+    pub(crate) fn optional<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Self, &'static str) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        self.0.metadata(key).map(|_| read(self, key)).transpose()
+    }
+
     /// The epsilon of the LayerNorms: positive.
     pub(crate) fn norm_eps(&self) -> Result<f32, Error> {
         let key = "edgelip.norm_eps";
@@ -137,23 +164,25 @@ pub(crate) struct LinearShape {
 /// Finds initializers and checks that they are what the metadata says.
 pub(crate) struct Loader<'a> {
     finder: Finder<'a>,
-    /// Prefix of the block's names, as in `vision.blocks.`.
-    prefix: &'static str,
+    /// Prefix of all names of the blocks, as in `vision.`.
+    tower: &'static str,
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(file: &File<'a>, prefix: &'static str) -> Self {
-        Loader { finder: file.finder(), prefix }
+    pub(crate) fn new(file: &File<'a>, tower: &'static str) -> Self {
+        Loader { finder: file.finder(), tower }
     }
 
+    /// In block 3 `qkv.weight` stands for `vision.blocks.3.qkv.weight`, and `frequency.filter` for `vision.frequency.3.filter`.
     fn find(&mut self, block: Option<u16>, name: &'static str) -> Option<Tensor<'a>> {
-        let prefix = self.prefix;
+        let tower = self.tower;
+        let (stage, layer) = name.strip_prefix("frequency.").map_or(("blocks.", name), |layer| ("frequency.", layer));
         self.finder.find(|full| match block {
             None => full == name,
             Some(block) => full
-                .strip_prefix(prefix)
-                .and_then(|rest| rest.split_once('.'))
-                .is_some_and(|(index, rest)| rest == name && index.parse() == Ok(block)),
+                .strip_prefix(tower)
+                .and_then(|rest| rest.strip_prefix(stage)?.split_once('.'))
+                .is_some_and(|(index, rest)| rest == layer && index.parse() == Ok(block)),
         })
     }
 

@@ -3,6 +3,7 @@
 mod buffers;
 mod shape;
 
+pub(crate) use buffers::Buffers;
 pub use shape::{MAX_BLOCKS, MAX_STEM, Stem, StemLayer, VisionShape};
 
 use crate::Error;

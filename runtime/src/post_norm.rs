@@ -27,10 +27,7 @@ impl<'a> PostNorms<'a> {
     /// Finds the norms of `count` blocks.
     pub(crate) fn load(loader: &mut Loader<'a>, width: usize, count: usize) -> Result<Self, Error> {
         const NONE: Norm<'static> = Norm { gain: &[], bias: &[] };
-        let mut norm = |block, gain, bias| {
-            let dims = [padded(width)];
-            Ok::<_, Error>(Norm { gain: loader.floats(block, gain, &dims)?, bias: loader.floats(block, bias, &dims)? })
-        };
+        let mut norm = |block, gain, bias| Norm::load(loader, block, [gain, bias], width);
         let embed = norm(None, "text.embed_norm.weight", "text.embed_norm.bias")?;
         let mut blocks = [[NONE; 2]; MAX_BLOCKS];
         for (index, block) in blocks.iter_mut().enumerate().take(count) {
@@ -41,7 +38,18 @@ impl<'a> PostNorms<'a> {
     }
 }
 
-impl Norm<'_> {
+impl<'a> Norm<'a> {
+    /// Finds a norm by the names of its gain and bias.
+    pub(crate) fn load(
+        loader: &mut Loader<'a>,
+        block: Option<u16>,
+        [gain, bias]: [&'static str; 2],
+        width: usize,
+    ) -> Result<Self, Error> {
+        let dims = [padded(width)];
+        Ok(Norm { gain: loader.floats(block, gain, &dims)?, bias: loader.floats(block, bias, &dims)? })
+    }
+
     /// Norms `count` rows of `width` in place.
     pub(crate) fn apply(
         &self,

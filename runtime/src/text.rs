@@ -80,17 +80,12 @@ impl<'a> Text<'a> {
         let precision = metadata.precision()?;
         let kept = if precision == Precision::F32 { Precision::F32 } else { Precision::F16 };
         let width = padded(shape.width);
-        let mut loader = Loader::new(&file, "text.blocks.");
+        let mut loader = Loader::new(&file, "text.");
         let of_table = if post_norm { precision } else { kept };
         let token = loader.table(["text.token.weight", "text.token.scale"], of_table, [vocabulary, width])?;
         let position = loader.floats(None, "text.position", &[context, width])?;
-        let transformer = Transformer::load(
-            &mut loader,
-            kernels,
-            precision,
-            (shape.width, shape.heads, shape.mlp, shape.blocks),
-            (metadata.activation()?, metadata.norm_eps()?),
-        )?;
+        let transformer =
+            Transformer::load(&mut loader, kernels, precision, &shape, (metadata.activation()?, metadata.norm_eps()?))?;
         let norms = if post_norm { Some(PostNorms::load(&mut loader, shape.width, shape.blocks)?) } else { None };
         let name = linear_name!("text.projection");
         let projection = if !post_norm || file.initializer(name.weight).is_some() {

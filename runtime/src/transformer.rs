@@ -1,22 +1,36 @@
-//! A transformer block, as both towers use it. The attention scale lies in the weights, and so do gains and biases of norms that stand
-//! in front of a layer.
+//! A transformer block, as both towers use it, and the frequency block, which has a filter in attention's place. The attention scale lies
+//! in the weights, and so do gains and biases of norms that stand in front of a layer.
 
 use core::ops::Range;
 
 use edgelip_kernels::{Activation, Attention, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, Step, padded};
 
-use crate::Error;
 use crate::model::{LinearShape, Loader, Precision, linear_name};
-use crate::plan::MAX_BLOCKS;
+use crate::plan::{MAX_BLOCKS, VisionShape};
 use crate::post_norm::Norm;
+use crate::{Error, Problem};
 
 /// The layers of one block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block<'a> {
-    qkv: Linear<'a>,
-    out: Linear<'a>,
+    mixing: Mixing<'a>,
     fc1: Linear<'a>,
     fc2: Linear<'a>,
+}
+
+/// What lets tokens know of each other.
+#[derive(Clone, Copy, Debug)]
+enum Mixing<'a> {
+    Attention {
+        qkv: Linear<'a>,
+        out: Linear<'a>,
+    },
+    /// The global filter (Rao et al., "Global Filter Networks for Image Classification", NeurIPS 2021).
+    Filter {
+        /// `[padded(width) / 16, coefficients, 2, 16]`
+        filter: &'a [f32],
+        bias: &'a [f32],
+    },
 }
 
 /// The blocks of a tower and what they have in common.
@@ -28,6 +42,9 @@ pub(crate) struct Transformer<'a> {
     pub mlp: usize,
     pub activation: Activation,
     pub norm_eps: f32,
+    /// How many blocks have filters. They come first.
+    pub filters: usize,
+    /// How many blocks there are.
     pub count: usize,
     blocks: [Block<'a>; MAX_BLOCKS],
 }
@@ -56,30 +73,69 @@ pub(crate) enum Sight<'a> {
 }
 
 impl<'a> Transformer<'a> {
-    /// Finds the layers of `count` blocks.
+    /// Finds the layers of a tower's blocks.
     pub(crate) fn load(
         loader: &mut Loader<'a>,
         kernels: Kernels,
         precision: Precision,
-        (width, heads, mlp, count): (usize, usize, usize, usize),
+        shape: &VisionShape,
         (activation, norm_eps): (Activation, f32),
     ) -> Result<Self, Error> {
         const EMPTY: Linear<'static> = Linear { panels: Panels::F32(&[]), bias: &[], inputs: 0, outputs: 0 };
-        const BLOCK: Block<'static> = Block { qkv: EMPTY, out: EMPTY, fc1: EMPTY, fc2: EMPTY };
+        const BLOCK: Block<'static> =
+            Block { mixing: Mixing::Filter { filter: &[], bias: &[] }, fc1: EMPTY, fc2: EMPTY };
+        let &VisionShape { width, heads, mlp, frequency_blocks: filters, .. } = shape;
+        let count = filters + shape.blocks;
         let mut blocks = [BLOCK; MAX_BLOCKS];
-        for (index, block) in blocks.iter_mut().enumerate().take(count) {
-            let mut linear = |name, inputs, outputs, groups| {
-                let shape = LinearShape { inputs, outputs, groups, precision, bias: true };
-                loader.linear(Some(index as u16), name, shape)
-            };
+        let (of_frequency, of_space) = blocks.split_at_mut_checked(filters).ok_or(Error::TooLarge)?;
+        let layer = |inputs, outputs, groups| LinearShape { inputs, outputs, groups, precision, bias: true };
+        for (index, block) in of_frequency.iter_mut().enumerate() {
+            let index = Some(index as u16);
+            let panels = [padded(width) / LANES, shape.coefficients(), 2, LANES];
             *block = Block {
-                qkv: linear(linear_name!("qkv"), width, width, 3)?,
-                out: linear(linear_name!("out"), width, width, 1)?,
-                fc1: linear(linear_name!("fc1"), width, mlp, 1)?,
-                fc2: linear(linear_name!("fc2"), mlp, width, 1)?,
+                mixing: Mixing::Filter {
+                    filter: loader.floats(index, "frequency.filter", &panels)?,
+                    bias: loader.floats(index, "frequency.bias", &[padded(width)])?,
+                },
+                fc1: loader.linear(index, linear_name!("frequency.fc1"), layer(width, mlp, 1))?,
+                fc2: loader.linear(index, linear_name!("frequency.fc2"), layer(mlp, width, 1))?,
             };
         }
-        Ok(Transformer { kernels, width, heads, mlp, activation, norm_eps, count, blocks })
+        for (index, block) in of_space.iter_mut().enumerate().take(shape.blocks) {
+            let index = Some(index as u16);
+            *block = Block {
+                mixing: Mixing::Attention {
+                    qkv: loader.linear(index, linear_name!("qkv"), layer(width, width, 3))?,
+                    out: loader.linear(index, linear_name!("out"), layer(width, width, 1))?,
+                },
+                fc1: loader.linear(index, linear_name!("fc1"), layer(width, mlp, 1))?,
+                fc2: loader.linear(index, linear_name!("fc2"), layer(mlp, width, 1))?,
+            };
+        }
+        Ok(Transformer { kernels, width, heads, mlp, activation, norm_eps, filters, count, blocks })
+    }
+
+    /// `tokens += filter(norm(tokens))` for the tokens from `first` on, a grid in raster order.
+    pub(crate) fn filter(
+        &self,
+        index: usize,
+        buffers: &mut Buffers<'_>,
+        (first, grid): (usize, [usize; 2]),
+        twiddles: &[f32],
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
+        let (kernels, width, count) = (&self.kernels, padded(self.width), grid[0] * grid[1]);
+        let Mixing::Filter { filter, bias } = self.blocks[index].mixing else {
+            return Err(missing("frequency.filter", index));
+        };
+        let tokens = &mut buffers.tokens[first * width..];
+        let normed = RowsMut::new(buffers.rows, count, width)?;
+        kernels.layer_norm(Rows::new(tokens, count, width)?, self.width, self.norm_eps, normed, parallel)?;
+        parallel.finished(Step::Norm);
+        let (normed, tokens) = (Rows::new(buffers.rows, count, width)?, RowsMut::new(tokens, count, width)?);
+        kernels.global_filter(normed, grid, filter, bias, twiddles, tokens, buffers.kernel, parallel)?;
+        parallel.finished(Step::Filter);
+        Ok(())
     }
 
     /// `tokens += attention(norm(tokens))` for the rows in `queries`; keys and values come from all `count` tokens.
@@ -130,28 +186,23 @@ impl<'a> Transformer<'a> {
         sight: Sight<'_>,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
-        let (kernels, block, width) = (&self.kernels, &self.blocks[index], padded(self.width));
+        let (kernels, width) = (&self.kernels, padded(self.width));
+        let Mixing::Attention { qkv: of_inputs, out } = &self.blocks[index].mixing else {
+            return Err(missing("qkv.weight", index));
+        };
         let source: &[f32] = if normed { buffers.rows } else { buffers.tokens };
         let input = Rows::new(source, count, width)?;
         let all = queries.len() == count;
         if all {
             let qkv = RowsMut::new(buffers.wide, count, 3 * width)?;
-            kernels.linear(input, &block.qkv, Activation::None, false, qkv, buffers.kernel, parallel)?;
+            kernels.linear(input, of_inputs, Activation::None, false, qkv, buffers.kernel, parallel)?;
         } else {
-            let key_value = outputs(&block.qkv, width..3 * width);
+            let key_value = outputs(of_inputs, width..3 * width);
             let kv = RowsMut::new(buffers.wide, count, 2 * width)?;
             kernels.linear(input, &key_value, Activation::None, false, kv, buffers.kernel, parallel)?;
             let row = Rows::new(&source[queries.start * width..], queries.len(), width)?;
             let q = RowsMut::new(buffers.query, queries.len(), width)?;
-            kernels.linear(
-                row,
-                &outputs(&block.qkv, 0..width),
-                Activation::None,
-                false,
-                q,
-                buffers.kernel,
-                parallel,
-            )?;
+            kernels.linear(row, &outputs(of_inputs, 0..width), Activation::None, false, q, buffers.kernel, parallel)?;
         }
         parallel.finished(Step::Qkv);
         let stride = if all { 3 * width } else { 2 * width };
@@ -178,7 +229,7 @@ impl<'a> Transformer<'a> {
         let tokens = &mut buffers.tokens[queries.start * width..];
         kernels.linear(
             Rows::new(buffers.rows, queries.len(), width)?,
-            &block.out,
+            out,
             Activation::None,
             true,
             RowsMut::new(tokens, queries.len(), width)?,
@@ -275,6 +326,10 @@ impl<'a> Transformer<'a> {
         parallel.finished(Step::Project);
         Ok(())
     }
+}
+
+fn missing(name: &'static str, block: usize) -> Error {
+    Error::Tensor { name, block: Some(block as u16), problem: Problem::Missing }
 }
 
 /// The part of a layer that gives the outputs in `range`, whose ends are multiples of [`LANES`].

@@ -6,6 +6,7 @@ use anyhow::{Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use edgelip_export::graph::{self, Precision};
 use edgelip_export::schedule::Shape;
+use edgelip_export::source::{Guide, Merging};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,12 +43,21 @@ pub struct Args {
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub compression: Option<f64>,
 
-    /// How tokens to merge are chosen [default: ward]
+    /// How tokens to merge are chosen [default: the checkpoint's, else ward]
     #[arg(long, value_enum)]
     pub merge: Option<MergeRule>,
 
+    /// How strongly merging keeps informative tokens apart; 0 is unguided [default: what the checkpoint was trained with, else 0]
+    #[arg(long, value_name = "STRENGTH", allow_negative_numbers = true)]
+    pub guide: Option<f32>,
+
+    /// The guide's share of likeness to what the image shows as a whole, from 0 to 1; the rest is high-frequency energy [default: the
+    /// checkpoint's, else 0.5]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub guide_semantic: Option<f32>,
+
     /// How merging is spread over the blocks: auto, geo, constant, decreasing, list:8,8,… (tokens merged in each block) or calibrate:FOLDER
-    /// (tried on photos) [default: auto]
+    /// (tried on photos) [default: the checkpoint's, else auto]
     #[arg(long, value_name = "SHAPE")]
     pub schedule: Option<String>,
 
@@ -156,14 +166,28 @@ impl Args {
             "--threads must be from 1 to {}",
             edgelip::threads::MAX_THREADS
         );
-        let schedule = self.schedule()?;
-        let by_list = matches!(schedule, Schedule::Shape(Shape::List(_)));
+        ensure!(
+            self.guide.is_none_or(|strength| strength.is_finite() && strength >= 0.0),
+            "--guide must be 0 or more, such as 0.3"
+        );
+        ensure!(
+            self.guide_semantic.is_none_or(|share| (0.0..=1.0).contains(&share)),
+            "--guide-semantic must be from 0 to 1"
+        );
+        let by_list = matches!(self.schedule()?, Some(Schedule::Shape(Shape::List(_))));
         if self.compression.unwrap_or(0.0) == 0.0 && !by_list {
             ensure!(
                 self.schedule.is_none(),
                 "--schedule needs --compression above 0 (or is list:…, which says all itself)"
             );
-            ensure!(self.merge.is_none(), "--merge needs --compression above 0, or --schedule list:…");
+            let idle = [
+                ("--merge", self.merge.is_some()),
+                ("--guide", self.guide.is_some()),
+                ("--guide-semantic", self.guide_semantic.is_some()),
+            ];
+            if let Some((name, _)) = idle.into_iter().find(|&(_, given)| given) {
+                bail!("{name} needs --compression above 0, or --schedule list:…");
+            }
         }
         Ok(self)
     }
@@ -173,6 +197,8 @@ impl Args {
         let options = [
             ("--compression", self.compression.is_some()),
             ("--merge", self.merge.is_some()),
+            ("--guide", self.guide.is_some()),
+            ("--guide-semantic", self.guide_semantic.is_some()),
             ("--schedule", self.schedule.is_some()),
             ("--image-size", self.image_size.is_some()),
             ("--labels", self.labels.is_some()),
@@ -198,22 +224,29 @@ impl Args {
         self.output.is_some() || self.text.is_none() || self.dry_run
     }
 
-    /// The schedule asked for.
-    pub fn schedule(&self) -> Result<Schedule> {
-        let text = self.schedule.as_deref().unwrap_or("auto");
+    /// The schedule asked for, if any.
+    pub fn schedule(&self) -> Result<Option<Schedule>> {
+        let Some(text) = &self.schedule else { return Ok(None) };
         match text.strip_prefix("calibrate:") {
             Some("") => bail!("calibrate:FOLDER needs a folder of photos"),
-            Some(folder) => Ok(Schedule::Calibrate(folder.into())),
-            None => Ok(Schedule::Shape(text.parse()?)),
+            Some(folder) => Ok(Some(Schedule::Calibrate(folder.into()))),
+            None => Ok(Some(Schedule::Shape(text.parse()?))),
         }
     }
 
-    /// The merging rule asked for.
-    pub fn merge(&self) -> graph::Merge {
-        match self.merge {
-            None | Some(MergeRule::Ward) => graph::Merge::Ward,
+    /// The merging rule and the guide asked for, else those of the checkpoint.
+    pub fn merging(&self, own: &Merging) -> Result<(graph::Merge, Guide)> {
+        let rule = match self.merge {
+            None => own.rule,
+            Some(MergeRule::Ward) => graph::Merge::Ward,
             Some(MergeRule::Tome) => graph::Merge::Tome,
-        }
+        };
+        let guide = Guide {
+            strength: self.guide.unwrap_or(own.guide.strength),
+            semantic: self.guide_semantic.unwrap_or(own.guide.semantic),
+        };
+        ensure!(guide.strength > 0.0 || self.guide_semantic.is_none(), "--guide-semantic needs --guide above 0");
+        Ok((rule, guide))
     }
 
     /// The precision asked for.
@@ -243,6 +276,17 @@ fn same_file(a: &Path, b: &Path) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_is_not_asked_for_is_the_checkpoints() {
+        let own = Merging { rule: graph::Merge::Tome, guide: Guide { strength: 0.3, semantic: 0.25 }, ..Merging::default() };
+        let merging = |line: &str| check(line).expect(line).merging(&own).map_err(|error| error.to_string());
+        assert_eq!(merging("-o m.onnx --compression 0.5"), Ok((graph::Merge::Tome, own.guide)));
+        let asked = merging("-o m.onnx --compression 0.5 --merge ward --guide 0.7");
+        assert_eq!(asked, Ok((graph::Merge::Ward, Guide { strength: 0.7, semantic: 0.25 })));
+        let error = merging("-o m.onnx --compression 0.5 --guide 0 --guide-semantic 0.5").expect_err("of no effect");
+        assert!(error.contains("--guide-semantic needs --guide"), "{error}");
+    }
+
     fn check(line: &str) -> Result<Args, String> {
         let words = ["edgelip-export", "clip"].into_iter().chain(line.split_whitespace());
         Args::try_parse_from(words).map_err(|error| error.to_string())?.check().map_err(|error| error.to_string())
@@ -263,6 +307,8 @@ mod tests {
             "--dry-run --compression 0.5 --merge tome --schedule geo --text t.onnx",
             "-o m.onnx --schedule list:1,0 --merge ward",
             "-o m.onnx --schedule list:1,0 --compression 0.1",
+            "-o m.onnx --compression 0.5 --guide 0.3 --guide-semantic 1",
+            "-o m.onnx --schedule list:1,0 --guide 0",
             "-o m.onnx --labels l.txt --template {} --template my.{}",
             "-o m.onnx --compression 0.3 --schedule calibrate:photos --precision int8",
             "-o m.onnx --text t.onnx --precision i8 --threads 2 --image-size 160 --licence MIT",
@@ -285,6 +331,11 @@ mod tests {
             ("-o m.onnx --schedule geo", "--schedule needs --compression"),
             ("-o m.onnx --compression 0 --schedule geo", "--schedule needs --compression"),
             ("-o m.onnx --merge ward", "--merge needs --compression"),
+            ("-o m.onnx --guide 0.3", "--guide needs --compression"),
+            ("-o m.onnx --compression 0.5 --guide -1", "--guide must be 0 or more"),
+            ("-o m.onnx --compression 0.5 --guide nan", "--guide must be 0 or more"),
+            ("-o m.onnx --compression 0.5 --guide 1 --guide-semantic 1.5", "--guide-semantic must be"),
+            ("--text t.onnx --guide 0.3", "--guide is about the image tower"),
             ("-o m.onnx --compression 0.5 --schedule fast", "no schedule is called `fast`"),
             ("-o m.onnx --compression 0.5 --schedule calibrate:", "needs a folder"),
             ("-o m.onnx --threads 0", "--threads must be"),

@@ -8,7 +8,7 @@ use edgelip::label_bank::LabelBank;
 use edgelip::onnx::OnnxModel;
 use edgelip::output::Output;
 use edgelip_export::calibrate::{Calibration, Candidate};
-use edgelip_export::graph::{self, Precision, TextOptions, VisionOptions};
+use edgelip_export::graph::{self, Guide, Precision, TextOptions, VisionOptions};
 use edgelip_export::layout::Layout;
 use edgelip_export::schedule::{self, Shape};
 use edgelip_export::source::Source;
@@ -117,12 +117,14 @@ impl Export<'_> {
     /// The schedule, and how it came about.
     fn plan(&self) -> Result<(Plan, VisionOptions, Option<Vec<Candidate>>)> {
         let args = self.args;
-        let shape = schedule::tower(self.source.model())?;
+        let own = &self.source.model().vision()?.merging;
+        let (rule, guide) = args.merging(own)?;
+        let shape = schedule::tower(self.source.model(), guide)?;
         let asked = args.compression.unwrap_or(0.0);
-        let (schedule, calibration) = match args.schedule()? {
-            Schedule::Shape(spread) => (schedule::plan(&shape, args.merge(), &spread, asked)?, None),
+        let (schedule, calibration) = match args.schedule()?.unwrap_or(Schedule::Shape(own.spread.clone())) {
+            Schedule::Shape(spread) => (schedule::plan(&shape, rule, &spread, asked)?, None),
             Schedule::Calibrate(folder) => {
-                let candidates = self.calibrate(&folder, asked)?;
+                let candidates = self.calibrate(&folder, asked, rule, guide)?;
                 (candidates[0].schedule(), Some(candidates))
             }
         };
@@ -134,20 +136,22 @@ impl Export<'_> {
         if args.compression.is_some() && (schedule.saving - asked).abs() > NOTABLE {
             warn(format!("the schedule saves {:.3}, not the {asked} asked for", schedule.saving));
         }
-        let merge = if schedule.merged.iter().all(|&merged| merged == 0) { Merge::None } else { args.merge() };
+        let merge = if schedule.merged.iter().all(|&merged| merged == 0) { Merge::None } else { rule };
         let plan = Plan::new(&shape, merge, &schedule.merged).map_err(edgelip_export::Error::from)?;
         let compression = args.compression.unwrap_or((schedule.saving * 1000.0).round() / 1000.0);
-        let options = VisionOptions { merge, schedule: schedule.merged, compression, precision: args.precision() };
+        let options =
+            VisionOptions { merge, schedule: schedule.merged, compression, guide, precision: args.precision() };
         Ok((plan, options, calibration))
     }
 
-    fn calibrate(&self, photos: &Path, compression: f64) -> Result<Vec<Candidate>> {
+    fn calibrate(&self, photos: &Path, compression: f64, merge: Merge, guide: Guide) -> Result<Vec<Candidate>> {
         let bar = progress::steps("calibrating", 0);
         let scratch = self.args.output.as_deref().map_or_else(std::env::temp_dir, |path| folder(path).to_owned());
         let candidates = Calibration {
             source: self.source,
             photos,
-            merge: self.args.merge(),
+            merge,
+            guide,
             precision: self.args.precision(),
             compression,
             threads: self.args.threads(),

@@ -62,43 +62,38 @@ impl Affine {
     }
 }
 
-/// The patch embedding with the pixels' normalisation folded in.
-pub(super) struct PatchFold<'a> {
+/// The layer that takes pixels, with their normalisation folded in: the patch embedding, or a stem's first convolution.
+pub(super) struct PixelFold<'a> {
     pub source: &'a dyn Source,
+    /// Its canonical name without `.weight` and `.bias`.
+    pub layer: &'static str,
     pub preprocess: PreprocessConfig,
-    pub patch: usize,
-    pub width: usize,
+    /// Pixels along a side of what it sees.
+    pub side: usize,
+    pub outputs: usize,
     pub precision: Precision,
 }
 
-impl PatchFold<'_> {
-    /// The weight `[width, 3 · patch²]` that takes `u8 / 256`, inputs ordered (row, column, channel). Its bias is
-    /// [`PatchFold::bias`].
+impl PixelFold<'_> {
+    /// The weight `[outputs, 3 · side²]` that takes `u8 / 256`, inputs ordered (row, column, channel). Its bias is
+    /// [`PixelFold::bias`].
     pub fn weight(&self) -> Result<Vec<f32>, Error> {
-        let tensor = self.source.tensor("vision.patch.weight")?;
-        let (area, values) = (self.patch * self.patch, 3 * self.patch * self.patch);
-        expect("vision.patch.weight", tensor.data.len(), self.width * values)?;
-        let mut weight = vec![0.0; tensor.data.len()];
-        for (row, unfolded) in weight.chunks_exact_mut(values).zip(tensor.data.chunks_exact(values)) {
-            for channel in 0..3 {
-                let factor = 256.0 * self.preprocess.rescale / f64::from(self.preprocess.std[channel]);
-                for pixel in 0..area {
-                    row[3 * pixel + channel] = (f64::from(unfolded[area * channel + pixel]) * factor) as f32;
-                }
-            }
-        }
-        Ok(weight)
+        let factor = self.preprocess.std.map(|std| 256.0 * self.preprocess.rescale / f64::from(std));
+        let weight = channels_last(self.source, &format!("{}.weight", self.layer), self.outputs, 3)?;
+        expect(self.layer, weight.len(), self.outputs * 3 * self.side * self.side)?;
+        Ok(weight.iter().enumerate().map(|(i, &w)| (f64::from(w) * factor[i % 3]) as f32).collect())
     }
 
-    /// The bias `[width]`: the layer's own, less what the mean pixel gives. The weights enter as they are stored, so
+    /// The bias `[outputs]`: the layer's own, less what the mean pixel gives. The weights enter as they are stored, so
     /// that their rounding does nothing to a mean pixel.
-    fn bias(&self) -> Result<Vec<f64>, Error> {
-        let mut bias = match self.source.has("vision.patch.bias") {
-            true => floats(self.source, "vision.patch.bias", self.width)?,
-            false => vec![0.0; self.width],
+    pub fn bias(&self) -> Result<Vec<f64>, Error> {
+        let name = format!("{}.bias", self.layer);
+        let mut bias = match self.source.has(&name) {
+            true => floats(self.source, &name, self.outputs)?,
+            false => vec![0.0; self.outputs],
         };
         let mean = self.means();
-        for (row, sum) in self.weight()?.chunks_exact(3 * self.patch * self.patch).zip(&mut bias) {
+        for (row, sum) in self.weight()?.chunks_exact(3 * self.side * self.side).zip(&mut bias) {
             let stored = |w: f32| if self.precision == Precision::F32 { w } else { round_f16(w) };
             *sum -= row.iter().enumerate().map(|(k, &w)| f64::from(stored(w)) * mean[k % 3]).sum::<f64>();
         }
@@ -115,22 +110,45 @@ impl PatchFold<'_> {
         let scale = self.preprocess.std.map(|std| (f64::from(std) / (256.0 * self.preprocess.rescale)) as f32);
         [scale, self.means().map(|mean| mean as f32)]
     }
+}
 
-    /// Position embedding plus bias, `[order.len(), padded(width)]`; row `t` belongs to the patch with raster index
-    /// `order[t]`.
-    pub fn position(&self, order: &[usize]) -> Result<Vec<f32>, Error> {
-        let bias = self.bias()?;
-        let position = self.source.tensor("vision.position")?.data;
-        expect("vision.position", position.len(), (1 + order.len()) * self.width)?;
-        let mut rows = vec![0.0; order.len() * padded(self.width)];
-        for (row, &index) in rows.chunks_exact_mut(padded(self.width)).zip(order) {
-            let values = &position[(1 + index) * self.width..][..self.width];
-            for (out, (&value, &shift)) in row.iter_mut().zip(values.iter().zip(&bias)) {
-                *out = (f64::from(value) + shift) as f32;
-            }
+/// A convolution's weight `[outputs, channels, side, side]` as `[outputs, side · side · channels]`, inputs ordered (row, column, channel).
+pub(super) fn channels_last(
+    source: &dyn Source,
+    name: &str,
+    outputs: usize,
+    channels: usize,
+) -> Result<Vec<f32>, Error> {
+    let unfolded = source.tensor(name)?.data;
+    let area = unfolded.len() / (outputs * channels).max(1);
+    expect(name, unfolded.len(), outputs * channels * area)?;
+    let mut weight = vec![0.0; unfolded.len()];
+    for (row, unfolded) in weight.chunks_exact_mut(channels * area).zip(unfolded.chunks_exact(channels * area)) {
+        for (i, value) in row.iter_mut().enumerate() {
+            *value = unfolded[area * (i % channels) + i / channels];
         }
-        Ok(rows)
     }
+    Ok(weight)
+}
+
+/// Position embedding of the patches plus a `bias` that all share, `[order.len(), padded(width)]`; row `t` belongs to the patch with raster index
+/// `order[t]`.
+pub(super) fn positions(
+    source: &dyn Source,
+    width: usize,
+    order: &[usize],
+    bias: &[f64],
+) -> Result<Vec<f32>, Error> {
+    let position = source.tensor("vision.position")?.data;
+    expect("vision.position", position.len(), (1 + order.len()) * width)?;
+    let mut rows = vec![0.0; order.len() * padded(width)];
+    for (row, &index) in rows.chunks_exact_mut(padded(width)).zip(order) {
+        let values = &position[(1 + index) * width..][..width];
+        for (out, (&value, &shift)) in row.iter_mut().zip(values.iter().zip(bias)) {
+            *out = (f64::from(value) + shift) as f32;
+        }
+    }
+    Ok(rows)
 }
 
 /// The class token with its position, after the pre-norm: `[padded(width)]`.
@@ -149,13 +167,13 @@ pub(super) fn class_row(source: &dyn Source, width: usize, eps: f32) -> Result<V
 }
 
 /// A vector of a known length, in f64.
-fn floats(source: &dyn Source, name: &str, length: usize) -> Result<Vec<f64>, Error> {
+pub(super) fn floats(source: &dyn Source, name: &str, length: usize) -> Result<Vec<f64>, Error> {
     let tensor = source.tensor(name)?;
     expect(name, tensor.data.len(), length)?;
     Ok(tensor.data.into_iter().map(f64::from).collect())
 }
 
-fn expect(name: &str, values: usize, expected: usize) -> Result<(), Error> {
+pub(super) fn expect(name: &str, values: usize, expected: usize) -> Result<(), Error> {
     match values == expected {
         true => Ok(()),
         false => Err(Error::Graph(format!("`{name}` has {values} values where the configuration needs {expected}"))),

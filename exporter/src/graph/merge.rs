@@ -5,6 +5,7 @@ use edgelip::onnx::{Attribute, ElementType};
 
 use super::Merge;
 use super::builder::{Graph, Value};
+use super::guide::Guidance;
 
 /// Tokens on their way through a merge.
 pub(super) struct Tokens<'v> {
@@ -17,6 +18,18 @@ pub(super) struct Tokens<'v> {
     pub count: usize,
     pub width: usize,
     pub heads: usize,
+    /// What keeps informative tokens from merging.
+    pub guidance: Option<Guidance<'v>>,
+}
+
+/// Tokens behind a merge.
+pub(super) struct Merged {
+    /// `[N, count − r, width]`.
+    pub rows: Value,
+    /// `[N, count − r, 1]`.
+    pub sizes: Value,
+    /// High-frequency energies `[N, count − r, 1]`, if a later merge needs them.
+    pub energy: Option<Value>,
 }
 
 /// The pairs chosen to merge.
@@ -33,46 +46,75 @@ struct Halves {
     odd: Value,
 }
 
+/// Sizes of the tokens once they are not all one.
+struct Sizes {
+    halves: Halves,
+    /// Those of the sources that merge, `[N, r, 1]`.
+    moved: Value,
+}
+
 impl Graph<'_> {
-    /// Merges `r` tokens into others: rows `[N, count − r, width]` and sizes `[N, count − r, 1]`.
-    pub fn merge(&mut self, rule: Merge, tokens: &Tokens<'_>, r: usize) -> [Value; 2] {
-        let norms = (rule == Merge::Ward).then(|| self.normalize("merge/tokens", tokens.rows));
+    /// Merges `r` tokens into others.
+    pub fn merge(&mut self, rule: Merge, tokens: &Tokens<'_>, r: usize) -> Merged {
+        let guided = tokens.guidance.as_ref();
+        let norms = (rule == Merge::Ward || guided.is_some()).then(|| self.normalize("merge/tokens", tokens.rows));
+        let stretch = guided.zip(norms.as_ref()).map(|(guidance, [units, _])| {
+            let phi = self.guide(guidance, units);
+            let [sources, targets] = self.split_pairs("merge/guide", &phi, tokens.count);
+            self.stretch(guidance.guide.strength, [&sources, &targets])
+        });
+        let norms = norms.filter(|_| rule == Merge::Ward);
         let scores = match &norms {
-            Some([units, _]) => self.ward_scores(tokens, units),
-            None => self.tome_scores(tokens),
+            Some([units, _]) => self.ward_scores(tokens, units, stretch.as_ref()),
+            None => self.tome_scores(tokens, stretch.as_ref()),
         };
         let pairs = self.choose(&scores, tokens.count, r);
         let rows = self.halves("merge/rows", tokens.rows, tokens.count);
-        let sizes = tokens.sizes.map(|sizes| self.halves("merge/sizes", sizes, tokens.count));
+        let sizes = tokens.sizes.map(|sizes| {
+            let halves = self.halves("merge/sizes", sizes, tokens.count);
+            let moved = self.rows("merge/moved_sizes", &halves.even, &pairs.sources);
+            Sizes { halves, moved }
+        });
 
-        let moved = self.rows("merge/moved", &rows.even, &pairs.sources);
-        let (sum, new_sizes) = self.totals(&rows.odd, sizes.as_ref(), &moved, &pairs);
+        let new_sizes = self.new_sizes(sizes.as_ref(), &pairs);
+        let sum = self.sums("merge", &rows, sizes.as_ref(), &pairs);
         let merged = match &norms {
             Some([_, norms]) => self.rescale(&sum, norms, &pairs, tokens.count),
             None => self.node("Div", "merge/mean", &[&sum, &new_sizes]),
         };
         let stay = self.staying(rule, &pairs, tokens.count, r);
         let all = self.concat("merge/all", 1, &[&rows.even, &merged]);
+        let energy = guided.filter(|guidance| guidance.carry).map(|guidance| {
+            let halves = self.halves("merge/energy", guidance.energy, tokens.count);
+            let sum = self.sums("merge/energy", &halves, sizes.as_ref(), &pairs);
+            let mean = self.node("Div", "merge/energy/mean", &[&sum, &new_sizes]);
+            let all = self.concat("merge/energy/all", 1, &[&halves.even, &mean]);
+            self.rows("merge/energy/kept", &all, &stay)
+        });
         let all_sizes = match &sizes {
-            Some(sizes) => self.concat("merge/all_sizes", 1, &[&sizes.even, &new_sizes]),
+            Some(sizes) => self.concat("merge/all_sizes", 1, &[&sizes.halves.even, &new_sizes]),
             None => {
                 let (pads, one) = (self.ints(&[0, tokens.count.div_ceil(2) as i64, 0, 0, 0, 0]), self.float(1.0));
                 self.node("Pad", "merge/all_sizes", &[&new_sizes, &pads, &one])
             }
         };
-        [self.rows("merge/kept", &all, &stay), self.rows("merge/kept_sizes", &all_sizes, &stay)]
+        let rows = self.rows("merge/kept", &all, &stay);
+        Merged { rows, sizes: self.rows("merge/kept_sizes", &all_sizes, &stay), energy }
     }
 
-    /// `−(1 − sim) · p_i p_j / (p_i + p_j)` of each source but the class token with each target, `[N, sources,
+    /// `−(1 − sim) · stretch · p_i p_j / (p_i + p_j)` of each source but the class token with each target, `[N, sources,
     /// targets]`.
-    fn ward_scores(&mut self, tokens: &Tokens<'_>, token_units: &Value) -> Value {
+    fn ward_scores(&mut self, tokens: &Tokens<'_>, token_units: &Value, stretch: Option<&Value>) -> Value {
         let [key_units, _] = self.normalize("merge/keys", tokens.keys);
         let by_key = self.cosines("merge/keys", &key_units, tokens.count);
         let by_token = self.cosines("merge/tokens", token_units, tokens.count);
         let (half, one) = (self.float(0.5), self.float(1.0));
         let sum = self.node("Add", "merge/cosines", &[&by_key, &by_token]);
         let similarity = self.node("Mul", "merge/similarity", &[&sum, &half]);
-        let distance = self.node("Sub", "merge/distance", &[&similarity, &one]);
+        let mut distance = self.node("Sub", "merge/distance", &[&similarity, &one]);
+        if let Some(stretch) = stretch {
+            distance = self.node("Mul", "merge/distance/stretched", &[&distance, stretch]);
+        }
         let Some(sizes) = tokens.sizes else {
             // The weights of two tokens of size one.
             return self.node("Mul", "merge/scores", &[&distance, &half]);
@@ -87,14 +129,18 @@ impl Graph<'_> {
         self.node("Mul", "merge/scores", &[&distance, &weight])
     }
 
-    /// Cosines of the keys' means over the heads, `[N, sources, targets]`.
-    fn tome_scores(&mut self, tokens: &Tokens<'_>) -> Value {
+    /// Cosines of the keys' means over the heads, `[N, sources, targets]`; with a guide `−(1 − cos) · stretch`.
+    fn tome_scores(&mut self, tokens: &Tokens<'_>, stretch: Option<&Value>) -> Value {
         let (heads, width) = (tokens.heads as i64, (tokens.width / tokens.heads) as i64);
         let split = self.reshape("merge/keys/heads", tokens.keys, &[0, 0, heads, width]);
         let attributes = [("axes", Attribute::Ints(vec![2])), ("keepdims", Attribute::Int(0))];
         let mean = self.node_with("ReduceMean", "merge/keys/mean", &[&split], &attributes);
         let [units, _] = self.normalize("merge/keys", &mean);
-        self.cosines("merge/keys", &units, tokens.count)
+        let cosines = self.cosines("merge/keys", &units, tokens.count);
+        let Some(stretch) = stretch else { return cosines };
+        let one = self.float(1.0);
+        let distance = self.node("Sub", "merge/distance", &[&cosines, &one]);
+        self.node("Mul", "merge/scores", &[&distance, stretch])
     }
 
     /// Inner products of unit vectors at even positions, the class token's left out, and at odd ones.
@@ -141,24 +187,29 @@ impl Graph<'_> {
         self.cast(&format!("{name}/one_hot"), &equal, ElementType::F32)
     }
 
-    /// Size-weighted sums and sizes of each target with its sources: `[N, targets, width]` and `[N, targets, 1]`.
-    fn totals(&mut self, targets: &Value, sizes: Option<&Halves>, moved: &Value, pairs: &Pairs) -> (Value, Value) {
+    /// Sizes of the targets with their sources, `[N, targets, 1]`.
+    fn new_sizes(&mut self, sizes: Option<&Sizes>, pairs: &Pairs) -> Value {
         let assignment = &pairs.assignment;
         let Some(sizes) = sizes else {
-            let gain = self.node("MatMul", "merge/gain", &[assignment, moved]);
-            let sum = self.node("Add", "merge/sum", &[targets, &gain]);
             let (last, one) = (self.ints(&[-1]), self.float(1.0));
             let counts =
                 self.node_with("ReduceSum", "merge/counts", &[assignment, &last], &[("keepdims", Attribute::Int(1))]);
-            return (sum, self.node("Add", "merge/sizes/total", &[&counts, &one]));
+            return self.node("Add", "merge/sizes/total", &[&counts, &one]);
         };
-        let moved_sizes = self.rows("merge/moved_sizes", &sizes.even, &pairs.sources);
-        let weighted = self.node("Mul", "merge/moved/weighted", &[moved, &moved_sizes]);
-        let gain = self.node("MatMul", "merge/gain", &[assignment, &weighted]);
-        let own = self.node("Mul", "merge/own", &[targets, &sizes.odd]);
-        let sum = self.node("Add", "merge/sum", &[&own, &gain]);
-        let counts = self.node("MatMul", "merge/counts", &[assignment, &moved_sizes]);
-        (sum, self.node("Add", "merge/sizes/total", &[&sizes.odd, &counts]))
+        let counts = self.node("MatMul", "merge/counts", &[assignment, &sizes.moved]);
+        self.node("Add", "merge/sizes/total", &[&sizes.halves.odd, &counts])
+    }
+
+    /// Size-weighted sums of the targets with their sources, `[N, targets, …]`.
+    fn sums(&mut self, name: &str, values: &Halves, sizes: Option<&Sizes>, pairs: &Pairs) -> Value {
+        let mut moved = self.rows(&format!("{name}/moved"), &values.even, &pairs.sources);
+        let mut own = values.odd.clone();
+        if let Some(sizes) = sizes {
+            moved = self.node("Mul", &format!("{name}/moved/weighted"), &[&moved, &sizes.moved]);
+            own = self.node("Mul", &format!("{name}/own"), &[&own, &sizes.halves.odd]);
+        }
+        let gain = self.node("MatMul", &format!("{name}/gain"), &[&pairs.assignment, &moved]);
+        self.node("Add", &format!("{name}/sum"), &[&own, &gain])
     }
 
     /// Sums scaled to the largest norm among their members. Dividing them by their sizes before would change nothing.

@@ -7,7 +7,7 @@ use edgelip_runtime::image::{Filter, Resize};
 use edgelip_runtime::plan::{Merge, Plan};
 
 use crate::error::Error;
-use crate::source::{ModelConfig, NormPlace, TextConfig};
+use crate::source::{ModelConfig, NormPlace, Readout, TextConfig};
 
 use super::transformer::Transformer;
 use super::{TextOptions, VisionOptions};
@@ -68,6 +68,20 @@ pub(super) fn vision(
     set(onnx, "merge", merge);
     let merged: Vec<usize> = plan.blocks().map(|block| block.merged).collect();
     set(onnx, "schedule", list(&merged));
+    let config = model.vision()?;
+    if !config.stem.is_empty() {
+        set(onnx, "stem", list(&config.stem));
+    }
+    if config.frequency_blocks > 0 {
+        set(onnx, "frequency_blocks", config.frequency_blocks);
+    }
+    if config.readout != Readout::Spatial {
+        set(onnx, "readout", config.readout.name());
+    }
+    if plan.guided() {
+        set(onnx, "guide", options.guide.strength);
+        set(onnx, "guide_semantic", options.guide.semantic);
+    }
     let resize = match preprocess.resize {
         Resize::Shortest(side) => format!("shortest,{side}"),
         Resize::Exact(height, width) => format!("exact,{height},{width}"),

@@ -6,7 +6,10 @@
 
 mod attention;
 mod builder;
+mod embed;
 mod fold;
+mod frequency;
+mod guide;
 mod linear;
 mod merge;
 mod metadata;
@@ -14,6 +17,7 @@ mod mlp;
 mod norm;
 mod pack;
 mod post_norm;
+mod stem;
 mod text;
 mod token_embedding;
 mod transformer;
@@ -25,6 +29,8 @@ mod tests;
 use std::fmt;
 
 pub use edgelip_runtime::plan::Merge;
+
+pub use crate::source::Guide;
 
 pub use text::text;
 pub use vision::vision;
@@ -74,6 +80,8 @@ pub struct VisionOptions {
     pub schedule: Vec<usize>,
     /// The compression rate as asked for; only noted in the metadata.
     pub compression: f64,
+    /// What keeps informative tokens from merging.
+    pub guide: Guide,
     /// How weights are stored.
     pub precision: Precision,
 }

@@ -12,7 +12,7 @@ use super::*;
 use crate::error::Error;
 use crate::reference::{self, Merging, Rule};
 use crate::source::{
-    Activation, ModelConfig, NormPlace, PreprocessConfig, Provenance, Source, Tensor, TextConfig, TextPooling,
+    self, Activation, ModelConfig, NormPlace, PreprocessConfig, Provenance, Readout, Source, Tensor, TextConfig, TextPooling,
     VisionConfig,
 };
 
@@ -135,6 +135,10 @@ fn odd() -> Random {
         mlp: 70,
         activation: Activation::Gelu,
         norm_eps: 1e-5,
+        stem: vec![],
+        frequency_blocks: 0,
+        readout: Readout::Spatial,
+        merging: source::Merging::default(),
     };
     let text = TextConfig {
         context: 9,
@@ -162,6 +166,10 @@ fn even() -> Random {
         mlp: 64,
         activation: Activation::QuickGelu,
         norm_eps: 1e-5,
+        stem: vec![],
+        frequency_blocks: 0,
+        readout: Readout::Spatial,
+        merging: source::Merging::default(),
     };
     let text = TextConfig {
         context: 12,
@@ -220,18 +228,18 @@ fn in_place(file: &[u8], images: &[Vec<u8>]) -> Array2<f32> {
     embeddings
 }
 
-fn check_vision(mut random: Random, merge: Merge, schedule: &[usize]) {
+fn check_vision(mut random: Random, merge: Merge, schedule: &[usize], guide: Guide) {
     let (images, pixels): (Vec<_>, Vec<_>) = (0..3).map(|_| random.image()).unzip();
     let merging = match merge {
         Merge::None => None,
-        Merge::Ward => Some(Merging { rule: Rule::Ward, schedule }),
-        Merge::Tome => Some(Merging { rule: Rule::Tome, schedule }),
+        Merge::Ward => Some(Merging { rule: Rule::Ward, schedule, guide }),
+        Merge::Tome => Some(Merging { rule: Rule::Tome, schedule, guide }),
     };
     let expected = reference::vision(&random, merging, &pixels).unwrap();
     let views: Vec<_> = pixels.iter().map(|pixels| pixels.view()).collect();
     let batch: tract_onnx::prelude::Tensor = ndarray::stack(Axis(0), &views).unwrap().into();
     for precision in [Precision::F32, Precision::F16, Precision::I8] {
-        let options = VisionOptions { merge, schedule: schedule.to_vec(), compression: 0.5, precision };
+        let options = VisionOptions { merge, schedule: schedule.to_vec(), compression: 0.5, guide, precision };
         let file = bytes(&vision(&random, &options).unwrap());
         // Rounding may turn a choice of tokens; whether the choices agree shows in f32.
         if precision == Precision::F32 || merge == Merge::None {
@@ -246,20 +254,20 @@ fn check_vision(mut random: Random, merge: Merge, schedule: &[usize]) {
 
 #[test]
 fn without_merging_it_is_the_original_tower() {
-    check_vision(odd(), Merge::None, &[]);
-    check_vision(even(), Merge::None, &[]);
+    check_vision(odd(), Merge::None, &[], Guide::default());
+    check_vision(even(), Merge::None, &[], Guide::default());
 }
 
 #[test]
 fn ward_merges_as_written() {
-    check_vision(odd(), Merge::Ward, &[5, 3, 0]);
-    check_vision(even(), Merge::Ward, &[0, 8, 1, 0]);
+    check_vision(odd(), Merge::Ward, &[5, 3, 0], Guide::default());
+    check_vision(even(), Merge::Ward, &[0, 8, 1, 0], Guide::default());
 }
 
 #[test]
 fn tome_merges_as_written() {
-    check_vision(odd(), Merge::Tome, &[7, 1, 0]);
-    check_vision(even(), Merge::Tome, &[2, 0, 3, 0]);
+    check_vision(odd(), Merge::Tome, &[7, 1, 0], Guide::default());
+    check_vision(even(), Merge::Tome, &[2, 0, 3, 0], Guide::default());
 }
 
 #[test]
@@ -297,7 +305,7 @@ fn prelude(values: Array2<i64>) -> TValue {
 fn names_are_unique() {
     let random = odd();
     for precision in [Precision::F32, Precision::I8] {
-        let options = VisionOptions { merge: Merge::Ward, schedule: vec![5, 3, 0], compression: 0.5, precision };
+        let options = VisionOptions { merge: Merge::Ward, schedule: vec![5, 3, 0], compression: 0.5, guide: Guide::default(), precision };
         let files = [
             bytes(&vision(&random, &options).unwrap()),
             bytes(&text(&random, &TextOptions { precision, tokenizer: String::new() }).unwrap()),
@@ -319,15 +327,15 @@ fn names_are_unique() {
 
 #[test]
 fn the_order_of_patches_is_a_snake_for_ward_only() {
-    assert_eq!(super::vision::patch_order(Merge::Ward, [3, 3]), [0, 1, 2, 5, 4, 3, 6, 7, 8]);
-    assert_eq!(super::vision::patch_order(Merge::Tome, [2, 2]), [0, 1, 2, 3]);
+    assert_eq!(super::embed::patch_order(Merge::Ward, [3, 3]), [0, 1, 2, 5, 4, 3, 6, 7, 8]);
+    assert_eq!(super::embed::patch_order(Merge::Tome, [2, 2]), [0, 1, 2, 3]);
 }
 
 #[test]
 fn an_impossible_schedule_is_refused() {
     let random = odd();
     for schedule in [vec![8, 0, 0], vec![1, 0], vec![0, 0, 1]] {
-        let options = VisionOptions { merge: Merge::Ward, schedule, compression: 0.5, precision: Precision::F32 };
+        let options = VisionOptions { merge: Merge::Ward, schedule, compression: 0.5, guide: Guide::default(), precision: Precision::F32 };
         assert!(matches!(vision(&random, &options), Err(Error::Runtime(_))));
     }
 }

@@ -74,8 +74,13 @@ impl<'a> Transformer<'a> {
 
     /// Adds the block's MLP to `x` and names the sum `{tower}.blocks.{index}.tokens`.
     pub fn perceive(&self, graph: &mut Graph<'a>, index: usize, x: &Value) -> Value {
-        let fc1 = self.layer(graph, index, "fc1", self.width, self.mlp, Some("norm2"));
-        let fc2 = self.layer(graph, index, "fc2", self.mlp, self.width, None);
+        self.perceive_in(graph, &format!("blocks.{index}"), x)
+    }
+
+    /// Adds the MLP of a block, such as `blocks.3`, to `x` and names the sum `{tower}.{block}.tokens`.
+    pub fn perceive_in(&self, graph: &mut Graph<'a>, block: &str, x: &Value) -> Value {
+        let fc1 = self.layer_in(graph, block, "fc1", self.width, self.mlp, Some("norm2"));
+        let fc2 = self.layer_in(graph, block, "fc2", self.mlp, self.width, None);
         let normed = graph.layer_norm("norm2", x, self.width, self.norm_eps);
         let input = graph.linear_input("norm2", &normed, self.precision);
         let hidden = graph.linear("fc1", &input, &fc1);
@@ -83,12 +88,18 @@ impl<'a> Transformer<'a> {
         let input = graph.linear_input("activation", &active, self.precision);
         let update = graph.linear("fc2", &input, &fc2);
         let sum = graph.node("Add", "tokens", &[x, &update]);
-        let name = format!("{}.blocks.{index}.tokens", graph.tower());
+        let name = format!("{}.{block}.tokens", graph.tower());
         graph.rename(sum, &name)
     }
 
     /// The projection of `x [N, 1, width]` after `norm`, l2-normalised: `[N, embedding]` by the name of the output.
     pub fn project(&self, graph: &mut Graph<'a>, x: &Value, norm: &str, embedding: usize, output: &str) -> Value {
+        let unit = self.project_unit(graph, x, norm, embedding);
+        graph.rename(unit, output)
+    }
+
+    /// The projection of `x [N, 1, width]` after `norm`, l2-normalised: `[N, embedding]`.
+    pub fn project_unit(&self, graph: &mut Graph<'a>, x: &Value, norm: &str, embedding: usize) -> Value {
         graph.enter("head");
         let tower = graph.tower();
         let load = self.load(Affine {
@@ -111,7 +122,7 @@ impl<'a> Transformer<'a> {
         let projected = graph.linear("projection", &input, &layer);
         let flat = graph.reshape("projection/flat", &projected, &[0, embedding as i64]);
         let [unit, _] = graph.normalize("embedding", &flat);
-        graph.rename(unit, output)
+        unit
     }
 
     /// Queries, keys and values of a block, the block's norm in front of them folded in.
@@ -147,7 +158,20 @@ impl<'a> Transformer<'a> {
         outputs: usize,
         norm: Option<&str>,
     ) -> Linear {
-        let block = format!("{}.blocks.{index}", graph.tower());
+        self.layer_in(graph, &format!("blocks.{index}"), part, inputs, outputs, norm)
+    }
+
+    /// A layer of a block such as `blocks.3`, the block's norm in front of it folded in.
+    fn layer_in(
+        &self,
+        graph: &mut Graph<'a>,
+        block: &str,
+        part: &str,
+        inputs: usize,
+        outputs: usize,
+        norm: Option<&str>,
+    ) -> Linear {
+        let block = format!("{}.{block}", graph.tower());
         let name = format!("{block}.{part}");
         let norm = norm.map(|norm| format!("{block}.{norm}"));
         let load = self.load(Affine { layer: name.clone(), norm, scale: 1.0, bias: true });

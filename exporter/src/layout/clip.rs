@@ -1,17 +1,18 @@
-//! CLIP as Hugging Face's transformers lays it out.
+//! CLIP as Hugging Face's transformers lays it out, and MLIP, whose trainer keeps to its names.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::clip_config::{self, Towers};
 use super::fields::Fields;
+use super::mlip;
 use super::tensors::{Expected, match_tensors, push, push_pair};
 use super::{position, preprocess, tokenizer};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::source::{ModelConfig, Provenance, Source, Tensor, TextConfig, TextPooling, VisionConfig};
 
-/// A CLIP checkpoint all of whose tensors are there and agree with its configuration.
+/// A CLIP or MLIP checkpoint all of whose tensors are there and agree with its configuration.
 #[derive(Debug)]
 pub struct Clip {
     checkpoint: Checkpoint,
@@ -37,7 +38,7 @@ impl Clip {
         let holds = |tower: &str| {
             checkpoint.names().any(|name| name.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with(tower)))
         };
-        let Towers { vision, text, embedding, logit_scale } = towers;
+        let Towers { family, vision, text, embedding, logit_scale } = towers;
         let neither = !holds("vision_model.") && !holds("text_model.");
         let vision = vision.filter(|_| neither || holds("vision_model.") || holds("visual_projection."));
         let text = text.filter(|_| holds("text_model.") || holds("text_projection."));
@@ -52,8 +53,10 @@ impl Clip {
         if vision.is_some() && text.is_some() {
             expected.push(Expected { canonical: "logit_scale".into(), name: "logit_scale".into(), shape: vec![] });
         }
-        let ignored = |name: &str| name.ends_with(".position_ids") || name == "logit_scale";
-        let names = match_tensors(&checkpoint, &prefix, expected, "CLIP", ignored)?;
+        let ignored = |name: &str| {
+            name.ends_with(".position_ids") || name == "logit_scale" || family == "mlip" && mlip::is_training_only(name)
+        };
+        let names = match_tensors(&checkpoint, &prefix, expected, &family.to_uppercase(), ignored)?;
 
         let preprocess = match &vision {
             Some(vision) => Some(preprocess::read(folder, vision.image_size)?),
@@ -62,7 +65,7 @@ impl Clip {
         let grid = vision.as_ref().map_or([0; 2], VisionConfig::grid);
         let source = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         let mut model = ModelConfig {
-            family: "clip".into(),
+            family: family.into(),
             embedding,
             vision,
             text,
@@ -107,12 +110,17 @@ impl Clip {
     /// Takes images of another size: the position embedding is interpolated, resizing and cropping follow.
     ///
     /// # Errors
-    /// [`Error::Config`] if `side` is not a multiple of the patch size.
+    /// [`Error::Config`] if `side` is not a multiple of the patch size, or the tower has a frequency stage, whose filters are for one grid.
     pub fn set_image_size(&mut self, side: usize) -> Result<(), Error> {
         self.model.vision()?;
         let (Some(vision), Some(preprocess)) = (&mut self.model.vision, &mut self.model.preprocess) else {
             return Err(Error::NoTower("an image"));
         };
+        if vision.frequency_blocks > 0 && vision.image_size != [side; 2] {
+            let [own, _] = vision.image_size;
+            let reason = format!("{side}, but the filters of the frequency stage are for images of {own}: leave --image-size out");
+            return Err(Error::config(self.checkpoint.folder(), "image size", reason));
+        }
         if side == 0 || !side.is_multiple_of(vision.patch) {
             let below = side / vision.patch * vision.patch;
             let nearest =
@@ -191,12 +199,15 @@ fn prefix(checkpoint: &Checkpoint) -> String {
 fn vision_tensors(vision: &VisionConfig, embedding: usize, expected: &mut Vec<Expected>) {
     let (width, patch) = (vision.width, vision.patch);
     let embeddings = "vision_model.embeddings";
-    push(
-        expected,
-        "vision.patch.weight".into(),
-        format!("{embeddings}.patch_embedding.weight"),
-        &[width, 3, patch, patch],
-    );
+    if vision.stem.is_empty() {
+        push(
+            expected,
+            "vision.patch.weight".into(),
+            format!("{embeddings}.patch_embedding.weight"),
+            &[width, 3, patch, patch],
+        );
+    }
+    mlip::tensors(vision, embedding, expected);
     push(expected, "vision.class".into(), format!("{embeddings}.class_embedding"), &[width]);
     push(
         expected,

@@ -4,11 +4,14 @@ use edgelip_runtime::plan::MAX_BLOCKS;
 use serde_json::Value;
 
 use super::fields::Fields;
+use super::mlip;
 use crate::error::Error;
-use crate::source::{Activation, NormPlace, TextConfig, TextPooling, VisionConfig};
+use crate::source::{Activation, NormPlace, Readout, TextConfig, TextPooling, VisionConfig};
 
 /// The towers a configuration describes; which of them the weights hold is another matter.
 pub(super) struct Towers {
+    /// The kind of model, as [`crate::source::ModelConfig::family`] names it.
+    pub(super) family: &'static str,
     pub(super) vision: Option<VisionConfig>,
     pub(super) text: Option<TextConfig>,
     pub(super) embedding: usize,
@@ -25,20 +28,29 @@ pub(super) fn towers(config: &Fields) -> Result<Towers, Error> {
         "clip" => {
             let embedding = config.size("projection_dim", 512)?;
             let vision = Some(vision(&section(config, "vision_config")?)?);
-            Ok(Towers { vision, text: Some(text(&section(config, "text_config")?)?), embedding, logit_scale })
+            let text = Some(text(&section(config, "text_config")?)?);
+            Ok(Towers { family: "clip", vision, text, embedding, logit_scale })
+        }
+        "mlip" => {
+            let embedding = config.size("projection_dim", 512)?;
+            let section = section(config, "vision_config")?;
+            let mut vision = vision(&section)?;
+            vision.frequency_blocks = mlip::frequency_blocks(&section)?;
+            vision.readout = mlip::readout(&section, vision.frequency_blocks)?;
+            Ok(Towers { family: "mlip", vision: Some(vision), text: None, embedding, logit_scale })
         }
         "clip_vision_model" => {
             let embedding = config.size("projection_dim", 512)?;
-            Ok(Towers { vision: Some(vision(config)?), text: None, embedding, logit_scale })
+            Ok(Towers { family: "clip", vision: Some(vision(config)?), text: None, embedding, logit_scale })
         }
         "clip_text_model" => {
             let embedding = config.size("projection_dim", 512)?;
-            Ok(Towers { vision: None, text: Some(text(config)?), embedding, logit_scale })
+            Ok(Towers { family: "clip", vision: None, text: Some(text(config)?), embedding, logit_scale })
         }
         "" => Err(config.error("model_type", "is missing; a CLIP has `clip`")),
         other => Err(config.error(
             "model_type",
-            format!("`{other}` is not supported; CLIP is (`clip`, `clip_vision_model`, `clip_text_model`)"),
+            format!("`{other}` is not supported; CLIP (`clip`, `clip_vision_model`, `clip_text_model`) and MLIP (`mlip`) are"),
         )),
     }
 }
@@ -71,6 +83,10 @@ fn vision(config: &Fields) -> Result<VisionConfig, Error> {
         mlp: config.size("intermediate_size", 3072)?,
         activation: activation(config)?,
         norm_eps: norm_eps(config)?,
+        stem: mlip::stem(config, width, patch)?,
+        frequency_blocks: 0,
+        readout: Readout::Spatial,
+        merging: mlip::merging(config)?,
     })
 }
 

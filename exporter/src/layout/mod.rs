@@ -6,6 +6,7 @@ mod bert_config;
 pub mod clip;
 mod clip_config;
 mod fields;
+mod mlip;
 mod position;
 pub mod preprocess;
 mod tensors;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{Merging, Rule, text, vision};
 use crate::layout::clip::Clip;
+use crate::source::Guide;
 
 fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(path)
@@ -55,7 +56,7 @@ fn merging_nothing_changes_nothing() {
     let golden: Array2<f32> = ndarray_npy::read_npy(fixture("golden/image_embeds.npy")).unwrap();
     let image = [pixels.index_axis(Axis(0), 0).to_owned()];
     for rule in [Rule::Ward, Rule::Tome] {
-        let ours = vision(&tiny(), Some(Merging { rule, schedule: &[0; 6] }), &image).unwrap();
+        let ours = vision(&tiny(), Some(Merging { rule, schedule: &[0; 6], guide: Guide::default() }), &image).unwrap();
         near(&ours, &golden.select(Axis(0), &[0]));
     }
 }
@@ -64,7 +65,7 @@ fn merging_nothing_changes_nothing() {
 fn schedules_that_do_not_fit_are_refused() {
     let pixels: Array4<f32> = ndarray_npy::read_npy(fixture("golden/pixel_values.npy")).unwrap();
     let image = [pixels.index_axis(Axis(0), 0).to_owned()];
-    let merge = |schedule: &[usize]| vision(&tiny(), Some(Merging { rule: Rule::Ward, schedule }), &image);
+    let merge = |schedule: &[usize]| vision(&tiny(), Some(Merging { rule: Rule::Ward, schedule, guide: Guide::default() }), &image);
     assert!(merge(&[32, 16, 8, 4, 2, 0]).is_ok());
     assert!(merge(&[33, 0, 0, 0, 0, 0]).unwrap_err().to_string().contains("block 0 can't merge 33 of 65"));
     assert!(merge(&[0, 0, 0, 0, 0, 1]).unwrap_err().to_string().contains("block 5"));

@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
 use super::layer::normalized;
+use crate::source::Guide;
 
 /// How tokens are matched and what becomes of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Merging<'a> {
     pub rule: Rule,
     /// Tokens merged in each block; as many numbers as blocks.
     pub schedule: &'a [usize],
+    /// What keeps informative tokens apart.
+    pub guide: Guide,
 }
 
 /// The score of the class token, which never merges.
@@ -32,6 +35,8 @@ pub struct Tokens {
     pub x: Array2<f32>,
     /// How many patches each token stands for.
     pub sizes: Vec<f32>,
+    /// High-frequency energies, carried for the guide.
+    pub energy: Vec<f32>,
 }
 
 /// A token that is merged, and the one that takes it in.
@@ -42,11 +47,33 @@ struct Pair {
     score: f32,
 }
 
+/// The guide's φ of each token, and its strength.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch<'a> {
+    pub phi: &'a [f32],
+    pub strength: f32,
+}
+
+impl Stretch<'_> {
+    /// The factor of the distance between two tokens.
+    fn of(self, i: usize, j: usize) -> f32 {
+        1.0 + self.strength * self.phi[i].max(self.phi[j])
+    }
+}
+
 /// The tokens that remain when `count` are merged into others, given the keys `[tokens, width]` of all heads side by side.
-pub fn merge(rule: Rule, heads: usize, count: usize, tokens: &Tokens, keys: &Array2<f32>) -> Tokens {
+pub fn merge(
+    rule: Rule,
+    heads: usize,
+    count: usize,
+    tokens: &Tokens,
+    keys: &Array2<f32>,
+    stretch: Option<Stretch>,
+) -> Tokens {
+    let stretch = |i: usize, j: usize| stretch.map(|stretch| stretch.of(i, j));
     let mut pairs = match rule {
-        Rule::Ward => best_pairs(&tokens.sizes, ward_scores(tokens, keys)),
-        Rule::Tome => best_pairs(&tokens.sizes, tome_scores(keys, heads)),
+        Rule::Ward => best_pairs(&tokens.sizes, ward_scores(tokens, keys, stretch)),
+        Rule::Tome => best_pairs(&tokens.sizes, tome_scores(keys, heads, stretch)),
     };
     // The sort is stable, so that of equal scores the lower position comes first.
     pairs.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -59,14 +86,19 @@ pub fn merge(rule: Rule, heads: usize, count: usize, tokens: &Tokens, keys: &Arr
         Rule::Tome => all.clone().step_by(2).filter(stays).chain(all.skip(1).step_by(2)).collect(),
     };
 
-    let mut merged =
-        Tokens { x: Array2::zeros((order.len(), tokens.x.ncols())), sizes: Vec::with_capacity(order.len()) };
+    let mut merged = Tokens {
+        x: Array2::zeros((order.len(), tokens.x.ncols())),
+        sizes: Vec::with_capacity(order.len()),
+        energy: Vec::with_capacity(order.len()),
+    };
     for (row, &position) in order.iter().enumerate() {
         let mut members = vec![position];
         members.extend(pairs.iter().filter(|pair| pair.target == position).map(|pair| pair.source));
         let (value, size) = combined(rule, tokens, &members);
         merged.x.row_mut(row).assign(&value);
         merged.sizes.push(size);
+        let energy: f32 = members.iter().map(|&member| tokens.sizes[member] * tokens.energy[member]).sum();
+        merged.energy.push(energy / size);
     }
     merged
 }
@@ -87,18 +119,26 @@ fn best_pairs(sizes: &[f32], score: impl Fn(usize, usize) -> f32) -> Vec<Pair> {
     pairs
 }
 
-fn ward_scores<'a>(tokens: &'a Tokens, keys: &Array2<f32>) -> impl Fn(usize, usize) -> f32 + 'a {
+fn ward_scores<'a>(
+    tokens: &'a Tokens,
+    keys: &Array2<f32>,
+    stretch: impl Fn(usize, usize) -> Option<f32> + 'a,
+) -> impl Fn(usize, usize) -> f32 + 'a {
     let keys = unit_rows(keys);
     let x = unit_rows(&tokens.x);
     move |i, j| {
         let similarity = 0.5 * keys.row(i).dot(&keys.row(j)) + 0.5 * x.row(i).dot(&x.row(j));
         let softened = |size: f32| size.sqrt() * size.sqrt().sqrt();
         let (p, q) = (softened(tokens.sizes[i]), softened(tokens.sizes[j]));
-        -(1.0 - similarity) * (p * q / (p + q))
+        -(1.0 - similarity) * stretch(i, j).unwrap_or(1.0) * (p * q / (p + q))
     }
 }
 
-fn tome_scores(keys: &Array2<f32>, heads: usize) -> impl Fn(usize, usize) -> f32 {
+fn tome_scores<'a>(
+    keys: &Array2<f32>,
+    heads: usize,
+    stretch: impl Fn(usize, usize) -> Option<f32> + 'a,
+) -> impl Fn(usize, usize) -> f32 + 'a {
     let head_dim = keys.ncols() / heads;
     let mut mean = Array2::<f32>::zeros((keys.nrows(), head_dim));
     for head in keys.axis_chunks_iter(Axis(1), head_dim) {
@@ -106,7 +146,10 @@ fn tome_scores(keys: &Array2<f32>, heads: usize) -> impl Fn(usize, usize) -> f32
     }
     mean /= heads as f32;
     let mean = unit_rows(&mean);
-    move |i, j| mean.row(i).dot(&mean.row(j))
+    move |i, j| {
+        let similarity = mean.row(i).dot(&mean.row(j));
+        stretch(i, j).map_or(similarity, |stretch| -(1.0 - similarity) * stretch)
+    }
 }
 
 fn unit_rows(x: &Array2<f32>) -> Array2<f32> {
@@ -149,37 +192,52 @@ mod tests {
         Tokens {
             x: array![[9.0, 9.0], [1.0, 0.0], [0.0, 2.0], [0.0, 4.0], [2.0, 0.2]],
             sizes: vec![1.0, 1.0, 3.0, 1.0, 1.0],
+            energy: vec![0.0, 0.4, 0.2, 0.8, 1.0],
         }
     }
 
     #[test]
     fn ward_keeps_the_order_and_the_largest_norm() {
         let tokens = five();
-        let merged = merge(Rule::Ward, 1, 1, &tokens, &tokens.x.clone());
+        let merged = merge(Rule::Ward, 1, 1, &tokens, &tokens.x.clone(), None);
         assert_eq!(merged.x, array![[9.0, 9.0], [1.0, 0.0], [0.0, 4.0], [2.0, 0.2]]);
         assert_eq!(merged.sizes, [1.0, 1.0, 4.0, 1.0]);
+        // (3 · 0.2 + 0.8) / 4
+        assert!((merged.energy[2] - 0.35).abs() < 1e-6 && merged.energy[3] == 1.0);
     }
 
     #[test]
     fn tome_puts_the_rest_of_a_first_and_takes_the_plain_mean() {
         let tokens = five();
-        let merged = merge(Rule::Tome, 1, 1, &tokens, &tokens.x.clone());
+        let merged = merge(Rule::Tome, 1, 1, &tokens, &tokens.x.clone(), None);
         assert_eq!(merged.x, array![[9.0, 9.0], [2.0, 0.2], [1.0, 0.0], [0.0, 2.5]]);
         assert_eq!(merged.sizes, [1.0, 1.0, 1.0, 4.0]);
     }
 
     #[test]
     fn ties_go_to_the_lower_target_and_the_lower_source() {
-        let tokens = Tokens { x: Array2::ones((7, 3)), sizes: vec![1.0; 7] };
-        let merged = merge(Rule::Ward, 1, 1, &tokens, &tokens.x.clone());
+        let tokens = Tokens { x: Array2::ones((7, 3)), sizes: vec![1.0; 7], energy: vec![0.5; 7] };
+        let merged = merge(Rule::Ward, 1, 1, &tokens, &tokens.x.clone(), None);
         assert_eq!(merged.sizes, [1.0, 2.0, 1.0, 1.0, 1.0, 1.0]);
     }
 
     #[test]
     fn several_sources_may_share_a_target() {
-        let tokens = Tokens { x: Array2::ones((7, 3)), sizes: vec![1.0; 7] };
-        let merged = merge(Rule::Tome, 1, 3, &tokens, &tokens.x.clone());
+        let tokens = Tokens { x: Array2::ones((7, 3)), sizes: vec![1.0; 7], energy: vec![0.5; 7] };
+        let merged = merge(Rule::Tome, 1, 3, &tokens, &tokens.x.clone(), None);
         assert_eq!(merged.sizes, [1.0, 4.0, 1.0, 1.0]);
         assert!(merged.x.iter().all(|&value| value == 1.0));
+    }
+
+    #[test]
+    fn the_guide_keeps_an_informative_token_from_merging() {
+        let tokens = five();
+        for rule in [Rule::Ward, Rule::Tome] {
+            let phi = [0.0, 0.0, 1.0, 0.0, 0.0];
+            let stretch = Stretch { phi: &phi, strength: 100.0 };
+            let merged = merge(rule, 1, 1, &tokens, &array![[9.0, 9.0], [1.0, 0.0], [0.1, 2.0], [0.0, 4.0], [2.0, 0.2]], Some(stretch));
+            // Unguided it would be position 2 that goes.
+            assert!(merged.sizes.contains(&3.0) && merged.sizes.contains(&2.0), "{:?}", merged.sizes);
+        }
     }
 }

@@ -7,10 +7,14 @@
 mod attention;
 mod bert;
 mod block;
+mod embed;
+mod frequency;
 #[cfg(test)]
 mod goldens;
+mod guide;
 mod layer;
 mod merge;
+mod stem;
 mod text;
 mod vision;
 

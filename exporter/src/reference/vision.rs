@@ -1,13 +1,16 @@
 //! Pixels to embedding.
 
-use ndarray::{Array2, Array3, ArrayView3, Axis, Slice};
+use ndarray::{Array1, Array2, Array3, Axis, Slice};
 
 use super::attention::Mask;
 use super::block::{Mixing, Mlp, Shape};
-use super::layer::{Norm, normalized, read, read1, read2};
-use super::merge::{Merging, Rule, Tokens, merge};
+use super::embed::embed;
+use super::guide::{energy, guide};
+use super::layer::{Norm, normalized, read2};
+use super::merge::{Merging, Rule, Stretch, Tokens, merge};
+use super::frequency;
 use crate::Error;
-use crate::source::{Source, VisionConfig};
+use crate::source::{Readout, Source, VisionConfig};
 
 /// The l2-normalised embeddings `[images, embedding]` of normalised pixels `[3, H, W]`.
 ///
@@ -15,6 +18,7 @@ use crate::source::{Source, VisionConfig};
 /// A tensor that can't be read or has a wrong shape, pixels of another size than the model's, a schedule that does not fit it.
 pub fn vision(source: &dyn Source, merging: Option<Merging>, images: &[Array3<f32>]) -> Result<Array2<f32>, Error> {
     let config = source.model().vision()?;
+    check_schedule(config, merging)?;
     let shape = Shape {
         width: config.width,
         heads: config.heads,
@@ -22,26 +26,32 @@ pub fn vision(source: &dyn Source, merging: Option<Merging>, images: &[Array3<f3
         activation: config.activation,
         eps: config.norm_eps,
     };
-    check_schedule(config, merging)?;
 
-    let mut batch = embed_patches(source, config, merging, images)?;
+    // `[1 + patches, width]`, class token first, patches in raster order.
+    let mut batch = embed(source, config, images)?;
     let pre_norm = Norm::read(source, "vision.pre_norm", config.width, config.norm_eps)?;
-    for tokens in &mut batch {
-        tokens.x = pre_norm.apply(&tokens.x);
+    for x in &mut batch {
+        *x = pre_norm.apply(x);
     }
+    let summaries = frequency_stage(source, config, shape, &mut batch)?;
+
+    let order = visits(config.grid(), merging.is_some_and(|merging| merging.rule == Rule::Ward));
+    let mut batch: Vec<Tokens> = batch.iter().map(|x| ordered(x, config.grid(), &order)).collect();
     for block in 0..config.blocks {
         let name = format!("vision.blocks.{block}");
         let count = merging.map_or(0, |merging| merging.schedule[block]);
         let mixing = Mixing::read(source, &name, shape)?;
-        for tokens in &mut batch {
+        for (image, tokens) in batch.iter_mut().enumerate() {
             // The logarithm of a size is 0 before the first merge.
             let mask = Mask { sizes: Some(&tokens.sizes), causal: false };
             let (x, keys) = mixing.apply(&tokens.x, mask);
             tokens.x = x;
-            if let Some(Merging { rule, .. }) = merging
+            if let Some(Merging { rule, guide: by, .. }) = merging
                 && count > 0
             {
-                *tokens = merge(rule, config.heads, count, tokens, &keys);
+                let phi = guide(tokens, summaries.get(image), by.semantic);
+                let stretch = (by.strength > 0.0).then_some(Stretch { phi: &phi, strength: by.strength });
+                *tokens = merge(rule, config.heads, count, tokens, &keys, stretch);
             }
         }
         drop(mixing);
@@ -51,69 +61,76 @@ pub fn vision(source: &dyn Source, merging: Option<Merging>, images: &[Array3<f3
         }
     }
 
-    let embedding = source.model().embedding;
     let post_norm = Norm::read(source, "vision.post_norm", config.width, config.norm_eps)?;
-    let projection = read2(source, "vision.projection.weight", [embedding, config.width])?;
-    let mut embeddings = Array2::zeros((images.len(), embedding));
-    for (tokens, mut out) in batch.iter().zip(embeddings.axis_iter_mut(Axis(0))) {
+    let classes = batch.iter().map(|tokens| {
         let class = post_norm.apply(&tokens.x.slice_axis(Axis(0), Slice::from(..1)).to_owned());
-        out.assign(&normalized(projection.dot(&class.row(0)).view()));
+        class.row(0).to_owned()
+    });
+    let spatial = project(source, "vision.projection.weight", classes)?;
+    if config.readout == Readout::Spatial {
+        return Ok(spatial);
     }
-    Ok(embeddings)
+    let frequency = project(source, "vision.frequency.projection.weight", summaries.into_iter())?;
+    let mut joint = spatial + frequency;
+    for mut row in joint.axis_iter_mut(Axis(0)) {
+        let unit = normalized(row.view());
+        row.assign(&unit);
+    }
+    Ok(joint)
 }
 
-/// Class token and patches with their positions, before the pre-norm.
-fn embed_patches(
+/// Takes the patches of all images through the frequency blocks; the class token waits. The frequency feature `[width]` of each image, none
+/// without frequency blocks.
+fn frequency_stage(
     source: &dyn Source,
     config: &VisionConfig,
-    merging: Option<Merging>,
-    images: &[Array3<f32>],
-) -> Result<Vec<Tokens>, Error> {
-    let (width, patch) = (config.width, config.patch);
-    let weight = read(source, "vision.patch.weight", &[width, 3, patch, patch])?;
-    let weight = weight.into_shape_with_order((width, 3 * patch * patch)).expect("the same length");
-    let bias = match source.has("vision.patch.bias") {
-        true => Some(read1(source, "vision.patch.bias", width)?),
-        false => None,
-    };
-    let class = read1(source, "vision.class", width)?;
-    let position = read2(source, "vision.position", [config.tokens(), width])?;
-    let snake = merging.is_some_and(|merging| merging.rule == Rule::Ward);
-
-    let [height, image_width] = config.image_size;
-    let expected = [3, height, image_width];
-    let mut batch = Vec::with_capacity(images.len());
-    for pixels in images {
-        if pixels.shape() != expected {
-            let found = pixels.shape();
-            return Err(Error::Reference(format!("pixels are {found:?} where the model takes {expected:?}")));
-        }
-        let mut patches = patches(pixels.view(), patch).dot(&weight.t());
-        if let Some(bias) = &bias {
-            patches += bias;
-        }
-        patches += &position.slice_axis(Axis(0), Slice::from(1..));
-        let mut x = Array2::zeros((config.tokens(), width));
-        x.row_mut(0).assign(&(&class + &position.row(0)));
-        for (place, raster) in visits(config.grid(), snake).into_iter().enumerate() {
-            x.row_mut(1 + place).assign(&patches.row(raster));
-        }
-        let sizes = vec![1.0; x.nrows()];
-        batch.push(Tokens { x, sizes });
+    shape: Shape,
+    batch: &mut [Array2<f32>],
+) -> Result<Vec<Array1<f32>>, Error> {
+    if config.frequency_blocks == 0 {
+        return Ok(Vec::new());
     }
-    Ok(batch)
+    for index in 0..config.frequency_blocks {
+        let block = frequency::Block::read(source, &format!("vision.frequency.{index}"), config, shape)?;
+        for x in batch.iter_mut() {
+            let mut patches = x.slice_axis_mut(Axis(0), Slice::from(1..));
+            let mixed = block.apply(&patches.to_owned());
+            patches.assign(&mixed);
+        }
+    }
+    let norm = Norm::read(source, "vision.frequency.norm", config.width, config.norm_eps)?;
+    let mean = |x: &Array2<f32>| {
+        let patches = norm.apply(&x.slice_axis(Axis(0), Slice::from(1..)).to_owned());
+        patches.sum_axis(Axis(0)) / patches.nrows() as f32
+    };
+    Ok(batch.iter().map(mean).collect())
 }
 
-/// The patches in raster order as rows of (channel, row, column), the order of a convolution's weights.
-fn patches(pixels: ArrayView3<f32>, patch: usize) -> Array2<f32> {
-    let (_, height, width) = pixels.dim();
-    let mut rows = Array2::zeros(((height / patch) * (width / patch), 3 * patch * patch));
-    for (chunk, mut row) in pixels.exact_chunks((3, patch, patch)).into_iter().zip(rows.axis_iter_mut(Axis(0))) {
-        for (&value, out) in chunk.iter().zip(row.iter_mut()) {
-            *out = value;
-        }
+/// Tokens as the blocks take them: patches as they are visited, with the energy they have on the grid. The class token has none.
+fn ordered(x: &Array2<f32>, grid: [usize; 2], order: &[usize]) -> Tokens {
+    let patches = x.slice_axis(Axis(0), Slice::from(1..)).to_owned();
+    let energies = energy(&patches, grid);
+    let rows: Vec<usize> = [0].into_iter().chain(order.iter().map(|raster| 1 + raster)).collect();
+    Tokens {
+        x: x.select(Axis(0), &rows),
+        sizes: vec![1.0; rows.len()],
+        energy: [0.0].into_iter().chain(order.iter().map(|&raster| energies[raster])).collect(),
     }
-    rows
+}
+
+/// Features `[width]` in the shared space, of unit length: `[images, embedding]`.
+fn project(
+    source: &dyn Source,
+    name: &str,
+    features: impl ExactSizeIterator<Item = Array1<f32>>,
+) -> Result<Array2<f32>, Error> {
+    let (embedding, width) = (source.model().embedding, source.model().vision()?.width);
+    let projection = read2(source, name, [embedding, width])?;
+    let mut embeddings = Array2::zeros((features.len(), embedding));
+    for (feature, mut out) in features.zip(embeddings.axis_iter_mut(Axis(0))) {
+        out.assign(&normalized(projection.dot(&feature).view()));
+    }
+    Ok(embeddings)
 }
 
 /// Raster indices of the patches in the order they are visited.
@@ -157,14 +174,5 @@ mod tests {
     fn snake_turns_every_other_row() {
         assert_eq!(visits([3, 3], true), [0, 1, 2, 5, 4, 3, 6, 7, 8]);
         assert_eq!(visits([2, 2], false), [0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn patches_are_cut_in_raster_order() {
-        let pixels = Array3::from_shape_fn((3, 4, 6), |(c, y, x)| (100 * c + 10 * y + x) as f32);
-        let rows = patches(pixels.view(), 2);
-        assert_eq!(rows.dim(), (6, 12));
-        assert_eq!(rows.row(1).to_vec(), [2., 3., 12., 13., 102., 103., 112., 113., 202., 203., 212., 213.]);
-        assert_eq!(rows[[3, 0]], 20.0);
     }
 }

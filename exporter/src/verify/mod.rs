@@ -23,7 +23,7 @@ pub use report::{Comparison, Party, Report, Tolerance};
 
 use crate::Error;
 use crate::reference::{self, Merging, Rule};
-use crate::source::{Source, TextPooling};
+use crate::source::{Guide, Source, TextPooling};
 
 /// What to verify on, and who hears how far it is.
 pub struct Options<'a> {
@@ -49,6 +49,7 @@ struct Described {
     /// The rule's name, `none` if nothing merges.
     merge: String,
     schedule: Vec<usize>,
+    guide: Guide,
 }
 
 /// Verifies a file with an image tower.
@@ -68,10 +69,11 @@ pub fn vision(source: &dyn Source, path: &Path, options: &Options) -> Result<Rep
 
     progress("reference");
     let pixels: Vec<_> = images.iter().map(|image| image.pixels.clone()).collect();
+    let (schedule, guide) = (described.schedule.as_slice(), described.guide);
     let merging = match described.merge.as_str() {
         "none" => None,
-        "ward" => Some(Merging { rule: Rule::Ward, schedule: &described.schedule }),
-        "tome" => Some(Merging { rule: Rule::Tome, schedule: &described.schedule }),
+        "ward" => Some(Merging { rule: Rule::Ward, schedule, guide }),
+        "tome" => Some(Merging { rule: Rule::Tome, schedule, guide }),
         other => return Err(Error::Verify(format!("{}: merging by `{other}` is not known", path.display()))),
     };
     let reference = reference::vision(source, merging, &pixels)?;
@@ -161,6 +163,10 @@ fn describe(bytes: &[u8]) -> Result<Described, Error> {
         precision: entry("edgelip.precision"),
         merge: entry("edgelip.merge"),
         schedule: entry("edgelip.schedule").split(',').filter_map(|count| count.trim().parse().ok()).collect(),
+        guide: Guide {
+            strength: entry("edgelip.guide").parse().unwrap_or_default(),
+            semantic: entry("edgelip.guide_semantic").parse().unwrap_or_default(),
+        },
     })
 }
 

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use edgelip::onnx::{OnnxModel, attach_labels};
 
 use super::*;
-use crate::graph::{self, Merge, Precision, TextOptions, VisionOptions};
+use crate::graph::{self, Guide, Merge, Precision, TextOptions, VisionOptions};
 use crate::layout::clip::Clip;
 
 fn tiny() -> Clip {
@@ -19,7 +19,7 @@ fn write(model: OnnxModel, folder: &tempfile::TempDir) -> PathBuf {
 
 fn image_tower(clip: &Clip, merge: Merge, precision: Precision) -> OnnxModel<'_> {
     let schedule = if merge == Merge::None { vec![] } else { vec![14, 10, 8, 6, 4, 0] };
-    graph::vision(clip, &VisionOptions { merge, schedule, compression: 0.3, precision }).unwrap()
+    graph::vision(clip, &VisionOptions { merge, schedule, compression: 0.3, guide: Guide::default(), precision }).unwrap()
 }
 
 #[test]

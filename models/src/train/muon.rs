@@ -8,18 +8,21 @@ const ROUNDS: usize = 5;
 
 /// The change of a tensor that stacks `layers` matrices along its outputs, from its gradients' momentum: each matrix `U S Vᵀ` becomes
 /// `U Vᵀ`, scaled so that its entries are as large as AdamW's typical ones (Liu et al., arXiv 2502.16982).
-pub fn change(momentum: &Tensor, layers: i64) -> Tensor {
+///
+/// The products are in `kind`: the iteration forgives what bfloat16 loses.
+pub fn change(momentum: &Tensor, layers: i64, kind: Kind) -> Tensor {
     let shape = momentum.size();
     let matrices = momentum.reshape([layers, shape[0] / layers, -1]);
     let longest = matrices.size()[1].max(matrices.size()[2]);
-    (orthogonalise(&matrices) * (0.2 * (longest as f64).sqrt())).reshape(shape)
+    (orthogonalise(&matrices, kind).to_kind(Kind::Float) * (0.2 * (longest as f64).sqrt())).reshape(shape)
 }
 
 /// Newton-Schulz iterations towards the nearest orthogonal matrices, roughly: singular values end between 0.7 and 1.2.
-fn orthogonalise(matrices: &Tensor) -> Tensor {
+fn orthogonalise(matrices: &Tensor, kind: Kind) -> Tensor {
     let tall = matrices.size()[1] > matrices.size()[2];
     let mut x = if tall { matrices.transpose(1, 2) } else { matrices.shallow_clone() };
-    x = &x / x.square().sum_dim_intlist([1, 2].as_slice(), true, Kind::Float).sqrt().clamp_min(1e-7);
+    x = &x / x.square().sum_dim_intlist([1, 2].as_slice(), true, Kind::Float).sqrt().clamp_min(1e-12);
+    x = x.to_kind(kind);
     let [a, b, c] = QUINTIC;
     for _ in 0..ROUNDS {
         let square = x.bmm(&x.transpose(1, 2));
@@ -40,7 +43,7 @@ mod tests {
             let x = Tensor::randn(shape, (Kind::Float, Device::Cpu));
             let (u, _, v) = x.svd(true, true);
             let nearest = u.matmul(&v.transpose(1, 2));
-            let found = orthogonalise(&x);
+            let found = orthogonalise(&x, Kind::Float);
             let (_, values, _) = found.svd(true, true);
             assert!(values.min().double_value(&[]) > 0.3 && values.max().double_value(&[]) < 1.3, "{values}");
             let cosine = (&found * &nearest).sum(Kind::Float) / (found.norm() * nearest.norm());
@@ -51,7 +54,7 @@ mod tests {
     #[test]
     fn a_change_is_as_large_as_adams() {
         let momentum = Tensor::randn([96, 32], (Kind::Float, Device::Cpu)) * 1e-5;
-        let size = change(&momentum, 3).square().mean(Kind::Float).sqrt().double_value(&[]);
+        let size = change(&momentum, 3, Kind::BFloat16).square().mean(Kind::Float).sqrt().double_value(&[]);
         assert!((0.1..0.3).contains(&size), "{size}");
     }
 }

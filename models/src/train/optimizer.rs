@@ -56,7 +56,10 @@ impl Optimizer {
                 let _ = self.first[i].lerp_(&gradient, 1.0 - train.betas[0]);
                 let change = match stacked(parameter, train.optimizer) {
                     // Nesterov's look ahead: the momentum as it will be if the gradient stays.
-                    Some(layers) => muon::change(&self.first[i].lerp(&gradient, 1.0 - train.betas[0]), layers),
+                    Some(layers) => {
+                        let ahead = self.first[i].lerp(&gradient, 1.0 - train.betas[0]);
+                        muon::change(&ahead, layers, train.precision.kind())
+                    }
                     None => self.scaled(i, &gradient, &step),
                 };
                 let mut tensor = parameter.tensor.shallow_clone();

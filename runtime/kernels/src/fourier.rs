@@ -121,6 +121,7 @@ impl Kernels {
         let (along_width, along_height) = twiddles.split_at(2 * width);
         let (y, bias) = (y.share(), bias.as_chunks().0);
         let tasks = Tasks::new(bias.len());
+        let plan = crate::radices::Plan::new(grid);
         let body = || {
             let Some((_, scratch)) = slots.claim() else { return };
             while let Some(panel) = tasks.claim() {
@@ -131,6 +132,7 @@ impl Kernels {
                     coefficients: filter[panel * panel_len..][..panel_len].as_chunks().0.as_chunks().0,
                     bias: &bias[panel],
                     roots: [along_height.as_chunks().0, along_width.as_chunks().0],
+                    plan: &plan,
                     y: &y,
                 };
                 // SAFETY: a `Kernels` proves the instructions, the shapes are checked, and the panel's columns are this task's alone.

@@ -30,6 +30,7 @@ mod pairing;
 mod parallel;
 #[cfg(feature = "std")]
 mod pool;
+mod radices;
 mod rows;
 mod shape;
 #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]

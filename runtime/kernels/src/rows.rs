@@ -126,6 +126,11 @@ pub(crate) struct Output<'a> {
 unsafe impl Sync for Output<'_> {}
 
 impl Output<'_> {
+    /// A column of the first row, and the distance of rows.
+    pub fn pointer(&self, column: usize) -> (*mut f32, usize) {
+        (self.data.wrapping_add(column), self.stride)
+    }
+
     /// Columns `range` of a row. Panics if they are not there.
     ///
     /// # Safety

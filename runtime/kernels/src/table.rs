@@ -96,6 +96,7 @@ pub(crate) struct Filter<'a> {
     pub bias: &'a [f32; LANES],
     /// `exp(-2πi k / n)` for `n` of `H` and of `W`.
     pub roots: [&'a [[f32; 2]]; 2],
+    pub plan: &'a crate::radices::Plan,
     /// Nobody else writes this panel's columns.
     pub y: &'a Output<'a>,
 }

@@ -1,12 +1,15 @@
 //! A 3×3 convolution of stride 2 with a border of one: its windows are gathered tile by tile and multiplied as rows.
 
-use edgelip_kernels::{Activation, Kernels, Linear, Parallel, Rows, RowsMut, linear_scratch, padded};
+use edgelip_kernels::{Activation, Kernels, Linear, Parallel, Rows, RowsMut, for_each_chunk, linear_scratch, padded};
 
 use crate::Error;
 use crate::plan::StemLayer;
 
 /// Windows that each worker is given at once: enough to reuse the weights, few enough to stay in its cache.
 const WINDOWS_OF_A_WORKER: usize = 64;
+
+/// Windows that a worker gathers at a time.
+const WINDOWS_OF_A_TASK: usize = 16;
 
 /// What a convolution reads.
 pub(crate) enum Map<'m> {
@@ -66,12 +69,12 @@ impl Map<'_> {
 
 /// How a convolution's results are written.
 #[derive(Clone, Copy)]
-pub(crate) struct Output<F> {
+pub(crate) struct Output<'o> {
     pub activation: Activation,
     /// Added to what is there.
     pub accumulate: bool,
     /// The position that is written to each row.
-    pub order: F,
+    pub order: &'o (dyn Fn(usize) -> usize + Sync),
 }
 
 /// Convolves `map` into `out` `[positions, padded(outputs)]`. The `weights` take windows as [`StemLayer::window`] values
@@ -82,7 +85,7 @@ pub(crate) fn convolve(
     map: &Map<'_>,
     layer: &StemLayer,
     weights: &Linear<'_>,
-    output: Output<impl Fn(usize) -> usize>,
+    output: Output<'_>,
     out: &mut [f32],
     scratch: &mut [f32],
     parallel: &dyn Parallel,
@@ -93,9 +96,11 @@ pub(crate) fn convolve(
     let (windows, rest) = scratch.split_at_mut_checked(tile * stride).ok_or(Error::Scratch { needed })?;
     for first in (0..layer.positions()).step_by(tile) {
         let count = tile.min(layer.positions() - first);
-        for (row, window) in windows.chunks_exact_mut(stride).enumerate().take(count) {
-            map.gather(layer, order(first + row), &mut window[..layer.window()]);
-        }
+        for_each_chunk(&mut windows[..count * stride], WINDOWS_OF_A_TASK * stride, parallel, &|task, windows| {
+            for (row, window) in (first + task * WINDOWS_OF_A_TASK..).zip(windows.chunks_exact_mut(stride)) {
+                map.gather(layer, order(row), &mut window[..layer.window()]);
+            }
+        });
         let rows = RowsMut::new(&mut out[first * width..], count, width)?;
         kernels.linear(Rows::new(windows, count, stride)?, weights, activation, accumulate, rows, rest, parallel)?;
     }
@@ -195,7 +200,7 @@ mod tests {
             let map = if pixels { Map::Pixels { bytes, border: BORDER } } else { Map::Features(features) };
             let mut out = vec![1.0; layer.positions() * padded(layer.outputs)];
             let mut scratch = vec![f32::NAN; scratch_len(layer, parallel.workers())];
-            let output = Output { activation: Activation::None, accumulate: true, order: |i: usize| order[i] };
+            let output = Output { activation: Activation::None, accumulate: true, order: &|i| order[i] };
             convolve(&kernels, &map, layer, &linear, output, &mut out, &mut scratch, parallel).unwrap();
             out
         }
@@ -244,7 +249,7 @@ mod tests {
         case.weights.fill(0.0);
         let mut out = [0.0; 4 * 16];
         let layer = Linear { panels: Panels::F32(&case.weights), bias: &case.bias, inputs: 27, outputs: 16 };
-        let output = Output { activation: Activation::Gelu, accumulate: false, order: |i| i };
+        let output = Output { activation: Activation::Gelu, accumulate: false, order: &|i| i };
         let mut scratch = vec![0.0; scratch_len(&case.layer, 1)];
         let map = Map::Features(&case.features);
         convolve(&Kernels::generic(), &map, &case.layer, &layer, output, &mut out, &mut scratch, &Single).unwrap();
@@ -257,7 +262,7 @@ mod tests {
     fn little_scratch_is_an_error() {
         let case = Case::new([4, 4], 3, 16);
         let layer = Linear { panels: Panels::F32(&case.weights), bias: &case.bias, inputs: 27, outputs: 16 };
-        let output = Output { activation: Activation::None, accumulate: false, order: |i| i };
+        let output = Output { activation: Activation::None, accumulate: false, order: &|i| i };
         let map = Map::Features(&case.features);
         let run = |scratch: &mut [f32]| {
             convolve(&Kernels::generic(), &map, &case.layer, &layer, output, &mut [0.0; 64], scratch, &Single)

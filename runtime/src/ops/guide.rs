@@ -13,13 +13,6 @@ pub(crate) struct Guide<'g> {
     pub energies: &'g mut [f32],
 }
 
-impl Guide<'_> {
-    /// The factor on the distance of tokens `i` and `j`.
-    pub(crate) fn stretch(&self, i: usize, j: usize) -> f32 {
-        1.0 + self.strength * self.phi[i].max(self.phi[j])
-    }
-}
-
 /// High-frequency energy `‖x − 3×3 mean of x‖²` of each token of a grid, scaled to 0..1; the mean leaves out what is outside of the grid.
 ///
 /// `rows` are `[H·W, padded(width)]` in raster order, `difference` is work space of `[padded(width)]`, `energies` is `[H·W]`.
@@ -131,11 +124,5 @@ mod tests {
             // Halfway between both domains' directions the third token is the most alike.
             assert_eq!(towards(&[0.0, 0.1])[2], 1.0);
         }
-    }
-
-    #[test]
-    fn the_larger_phi_of_a_pair_stretches_it() {
-        let guide = Guide { strength: 0.5, phi: &[0.25, 1.0, 0.5], energies: &mut [] };
-        assert_eq!((guide.stretch(0, 2), guide.stretch(1, 2)), (1.25, 1.5));
     }
 }

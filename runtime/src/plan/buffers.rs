@@ -1,6 +1,6 @@
 //! How much memory a tower works in.
 
-use edgelip_kernels::{attention_scratch, linear_scratch, padded};
+use edgelip_kernels::{attention_scratch, fourier_twiddles_len, global_filter_scratch, linear_scratch, padded};
 
 use super::Plan;
 use crate::Error;
@@ -46,7 +46,7 @@ impl Plan {
         let widest = values.max(shape.width).max(shape.mlp);
         let merge = if self.merges() { merge::scratch_len(shape, tokens) } else { 0 };
         let frequency = shape.frequency_blocks > 0;
-        let [even, odd] = self.maps();
+        let (grid, [even, odd]) = (shape.grid(), self.maps());
         let convolutions = shape.stem_layers().map(|layer| convolution::scratch_len(&layer, workers)).max();
         Buffers {
             tokens: tokens * width,
@@ -56,11 +56,12 @@ impl Plan {
             sizes: padded(tokens),
             guide: if self.guided() { padded(tokens) } else { 0 },
             feature: if frequency { width } else { 0 },
-            twiddles: 0,
+            twiddles: if frequency { fourier_twiddles_len(grid) } else { 0 },
             kernel: linear_scratch(tokens, widest)
                 .max(attention_scratch(tokens, tokens, shape.head_dim(), workers))
                 .max(merge)
-                .max(convolutions.unwrap_or(0)),
+                .max(convolutions.unwrap_or(0))
+                .max(if frequency { global_filter_scratch(grid, workers) } else { 0 }),
         }
     }
 

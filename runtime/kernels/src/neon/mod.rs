@@ -2,16 +2,18 @@
 
 mod dotprod;
 mod integer;
+mod register;
 mod vector;
 
 use crate::simd::table;
 use crate::table::Table;
 use dotprod::DotProduct;
 use integer::Widening;
+use register::filter_quad;
 use vector::Neon;
 
-table!(NEON, "neon", Neon, Widening, "neon");
-table!(NEON_DOTPROD, "neon-dotprod", Neon, DotProduct, "neon,dotprod");
+table!(NEON, "neon", Neon, Widening, filter_quad, "neon");
+table!(NEON_DOTPROD, "neon-dotprod", Neon, DotProduct, filter_quad, "neon,dotprod");
 
 /// Tables that this CPU has the instructions of, the best last.
 #[cfg(feature = "std")]

@@ -5,10 +5,12 @@
 
 pub mod attention;
 pub mod exponential;
+pub mod fourier;
 pub mod integer;
 pub mod linear;
 pub mod norm;
 pub mod pairing;
+pub mod register;
 pub mod tile;
 pub mod vector;
 
@@ -159,7 +161,7 @@ pub(crate) use for_rows;
 ///
 /// `$vector` and `$int` prove the features, hence `assume` in each function that enables them.
 macro_rules! table {
-    ($table:ident, $name:literal, $vector:ident, $int:ident, $features:literal) => {
+    ($table:ident, $name:literal, $vector:ident, $int:ident, $filter:ident, $features:literal) => {
         pub(crate) static $table: crate::table::Table = {
             use crate::simd::integer::{self, IntegerTile};
             use crate::simd::tile::{self, FloatTile, Weight};
@@ -274,7 +276,7 @@ macro_rules! table {
                 linear: block,
                 quantise,
                 head,
-                global_filter: crate::generic::fourier::filter,
+                global_filter: $filter,
                 layer_norm,
                 layer_norm_affine,
                 softmax,

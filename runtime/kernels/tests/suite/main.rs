@@ -1,6 +1,7 @@
 //! Every instruction set of this CPU against the plain twins, on shapes with every kind of edge.
 
 mod attention;
+mod fourier;
 mod integers;
 mod layers;
 mod pairing;
