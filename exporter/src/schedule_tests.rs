@@ -3,7 +3,16 @@
 use super::*;
 
 fn vit(side: usize, patch: usize, width: usize, blocks: usize, embedding: usize) -> VisionShape {
-    VisionShape { image: [side; 2], patch, width, heads: width / 64, blocks, mlp: 4 * width, embedding, ..VisionShape::default() }
+    VisionShape {
+        image: [side; 2],
+        patch,
+        width,
+        heads: width / 64,
+        blocks,
+        mlp: 4 * width,
+        embedding,
+        ..VisionShape::default()
+    }
 }
 
 fn b32() -> VisionShape {
@@ -94,7 +103,16 @@ fn a_merge_pays_for_itself() {
 
 #[test]
 fn towers_too_small_to_merge_say_so() {
-    let single = VisionShape { image: [16; 2], patch: 16, width: 8, heads: 1, blocks: 2, mlp: 16, embedding: 4, ..VisionShape::default() };
+    let single = VisionShape {
+        image: [16; 2],
+        patch: 16,
+        width: 8,
+        heads: 1,
+        blocks: 2,
+        mlp: 16,
+        embedding: 4,
+        ..VisionShape::default()
+    };
     assert!(plan(&single, Merge::Ward, &Shape::Auto, 0.3).is_err());
     let shallow = VisionShape { blocks: 1, image: [64; 2], ..single };
     assert!(plan(&shallow, Merge::Tome, &Shape::Geo, 0.3).is_err());

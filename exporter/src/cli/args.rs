@@ -278,7 +278,8 @@ mod tests {
 
     #[test]
     fn what_is_not_asked_for_is_the_checkpoints() {
-        let own = Merging { rule: graph::Merge::Tome, guide: Guide { strength: 0.3, semantic: 0.25 }, ..Merging::default() };
+        let own =
+            Merging { rule: graph::Merge::Tome, guide: Guide { strength: 0.3, semantic: 0.25 }, ..Merging::default() };
         let merging = |line: &str| check(line).expect(line).merging(&own).map_err(|error| error.to_string());
         assert_eq!(merging("-o m.onnx --compression 0.5"), Ok((graph::Merge::Tome, own.guide)));
         let asked = merging("-o m.onnx --compression 0.5 --merge ward --guide 0.7");

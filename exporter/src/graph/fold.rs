@@ -133,12 +133,7 @@ pub(super) fn channels_last(
 
 /// Position embedding of the patches plus a `bias` that all share, `[order.len(), padded(width)]`; row `t` belongs to the patch with raster index
 /// `order[t]`.
-pub(super) fn positions(
-    source: &dyn Source,
-    width: usize,
-    order: &[usize],
-    bias: &[f64],
-) -> Result<Vec<f32>, Error> {
+pub(super) fn positions(source: &dyn Source, width: usize, order: &[usize], bias: &[f64]) -> Result<Vec<f32>, Error> {
     let position = source.tensor("vision.position")?.data;
     expect("vision.position", position.len(), (1 + order.len()) * width)?;
     let mut rows = vec![0.0; order.len() * padded(width)];

@@ -12,8 +12,8 @@ use super::*;
 use crate::error::Error;
 use crate::reference::{self, Merging, Rule};
 use crate::source::{
-    self, Activation, ModelConfig, NormPlace, PreprocessConfig, Provenance, Readout, Source, Tensor, TextConfig, TextPooling,
-    VisionConfig,
+    self, Activation, ModelConfig, NormPlace, PreprocessConfig, Provenance, Readout, Source, Tensor, TextConfig,
+    TextPooling, VisionConfig,
 };
 
 /// Random tensors of the right shapes.
@@ -305,7 +305,13 @@ fn prelude(values: Array2<i64>) -> TValue {
 fn names_are_unique() {
     let random = odd();
     for precision in [Precision::F32, Precision::I8] {
-        let options = VisionOptions { merge: Merge::Ward, schedule: vec![5, 3, 0], compression: 0.5, guide: Guide::default(), precision };
+        let options = VisionOptions {
+            merge: Merge::Ward,
+            schedule: vec![5, 3, 0],
+            compression: 0.5,
+            guide: Guide::default(),
+            precision,
+        };
         let files = [
             bytes(&vision(&random, &options).unwrap()),
             bytes(&text(&random, &TextOptions { precision, tokenizer: String::new() }).unwrap()),
@@ -335,7 +341,13 @@ fn the_order_of_patches_is_a_snake_for_ward_only() {
 fn an_impossible_schedule_is_refused() {
     let random = odd();
     for schedule in [vec![8, 0, 0], vec![1, 0], vec![0, 0, 1]] {
-        let options = VisionOptions { merge: Merge::Ward, schedule, compression: 0.5, guide: Guide::default(), precision: Precision::F32 };
+        let options = VisionOptions {
+            merge: Merge::Ward,
+            schedule,
+            compression: 0.5,
+            guide: Guide::default(),
+            precision: Precision::F32,
+        };
         assert!(matches!(vision(&random, &options), Err(Error::Runtime(_))));
     }
 }

@@ -98,8 +98,7 @@ fn stage<'a>(
     let embedded = embed(graph, transformer, config, &patch_order(Merge::None, grid))?;
     let patches = frequency::stage(graph, transformer, config, embedded.patches);
     let asked = guide.is_some() || config.readout == Readout::Joint;
-    let summary =
-        (asked && config.frequency_blocks > 0).then(|| frequency::summary(graph, transformer, &patches));
+    let summary = (asked && config.frequency_blocks > 0).then(|| frequency::summary(graph, transformer, &patches));
     graph.enter("tokens");
     let energy = guide.map(|_| graph.energy(&patches, grid));
     let stored = stored_order(graph, &order);

@@ -118,7 +118,9 @@ impl Clip {
         };
         if vision.frequency_blocks > 0 && vision.image_size != [side; 2] {
             let [own, _] = vision.image_size;
-            let reason = format!("{side}, but the filters of the frequency stage are for images of {own}: leave --image-size out");
+            let reason = format!(
+                "{side}, but the filters of the frequency stage are for images of {own}: leave --image-size out"
+            );
             return Err(Error::config(self.checkpoint.folder(), "image size", reason));
         }
         if side == 0 || !side.is_multiple_of(vision.patch) {

@@ -65,7 +65,9 @@ fn merging_nothing_changes_nothing() {
 fn schedules_that_do_not_fit_are_refused() {
     let pixels: Array4<f32> = ndarray_npy::read_npy(fixture("golden/pixel_values.npy")).unwrap();
     let image = [pixels.index_axis(Axis(0), 0).to_owned()];
-    let merge = |schedule: &[usize]| vision(&tiny(), Some(Merging { rule: Rule::Ward, schedule, guide: Guide::default() }), &image);
+    let merge = |schedule: &[usize]| {
+        vision(&tiny(), Some(Merging { rule: Rule::Ward, schedule, guide: Guide::default() }), &image)
+    };
     assert!(merge(&[32, 16, 8, 4, 2, 0]).is_ok());
     assert!(merge(&[33, 0, 0, 0, 0, 0]).unwrap_err().to_string().contains("block 0 can't merge 33 of 65"));
     assert!(merge(&[0, 0, 0, 0, 0, 1]).unwrap_err().to_string().contains("block 5"));

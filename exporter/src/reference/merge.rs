@@ -235,7 +235,14 @@ mod tests {
         for rule in [Rule::Ward, Rule::Tome] {
             let phi = [0.0, 0.0, 1.0, 0.0, 0.0];
             let stretch = Stretch { phi: &phi, strength: 100.0 };
-            let merged = merge(rule, 1, 1, &tokens, &array![[9.0, 9.0], [1.0, 0.0], [0.1, 2.0], [0.0, 4.0], [2.0, 0.2]], Some(stretch));
+            let merged = merge(
+                rule,
+                1,
+                1,
+                &tokens,
+                &array![[9.0, 9.0], [1.0, 0.0], [0.1, 2.0], [0.0, 4.0], [2.0, 0.2]],
+                Some(stretch),
+            );
             // Unguided it would be position 2 that goes.
             assert!(merged.sizes.contains(&3.0) && merged.sizes.contains(&2.0), "{:?}", merged.sizes);
         }

@@ -5,10 +5,10 @@ use ndarray::{Array1, Array2, Array3, Axis, Slice};
 use super::attention::Mask;
 use super::block::{Mixing, Mlp, Shape};
 use super::embed::embed;
+use super::frequency;
 use super::guide::{energy, guide};
 use super::layer::{Norm, normalized, read2};
 use super::merge::{Merging, Rule, Stretch, Tokens, merge};
-use super::frequency;
 use crate::Error;
 use crate::source::{Readout, Source, VisionConfig};
 

@@ -19,7 +19,8 @@ fn write(model: OnnxModel, folder: &tempfile::TempDir) -> PathBuf {
 
 fn image_tower(clip: &Clip, merge: Merge, precision: Precision) -> OnnxModel<'_> {
     let schedule = if merge == Merge::None { vec![] } else { vec![14, 10, 8, 6, 4, 0] };
-    graph::vision(clip, &VisionOptions { merge, schedule, compression: 0.3, guide: Guide::default(), precision }).unwrap()
+    graph::vision(clip, &VisionOptions { merge, schedule, compression: 0.3, guide: Guide::default(), precision })
+        .unwrap()
 }
 
 #[test]
