@@ -171,11 +171,11 @@ mod tests {
                 for dx in 0..3 {
                     let (y, x) = (2 * y + dy - 1, 2 * x + dx - 1);
                     let cell = ((0..height).contains(&y) && (0..width).contains(&x)).then(|| (y * width + x) as usize);
-                    for channel in 0..inputs {
+                    for (channel, border) in BORDER.iter().cycle().enumerate().take(inputs) {
                         let value = match (cell, pixels) {
                             (Some(cell), true) => f32::from(self.bytes[3 * cell + channel]) / 256.0,
                             (Some(cell), false) => self.features[cell * padded(inputs) + channel],
-                            (None, true) => BORDER[channel],
+                            (None, true) => *border,
                             (None, false) => 0.0,
                         };
                         let weight = self.weights[((output * 3 + dy as usize) * 3 + dx as usize) * inputs + channel];
