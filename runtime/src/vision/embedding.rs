@@ -1,0 +1,118 @@
+//! Pixels to tokens.
+
+use edgelip_kernels::{Activation, Linear, Panels, Parallel, Rows, RowsMut, padded};
+
+use super::{Order, Vision, edge};
+use crate::Error;
+use crate::model::{LinearName, LinearShape, Loader, Precision, linear_name};
+use crate::ops::convolution::{self, Map, Output};
+use crate::ops::patches;
+use crate::plan::{MAX_STEM, VisionShape};
+use crate::post_norm::Norm;
+use crate::transformer::Buffers;
+
+const EMPTY: Linear<'static> = Linear { panels: Panels::F32(&[]), bias: &[], inputs: 0, outputs: 0 };
+
+const STEM: [LinearName; MAX_STEM] = [
+    linear_name!("vision.stem.0"),
+    linear_name!("vision.stem.1"),
+    linear_name!("vision.stem.2"),
+    linear_name!("vision.stem.3"),
+    linear_name!("vision.stem.4"),
+];
+
+/// The layers in front of the blocks.
+#[derive(Clone, Debug)]
+pub(super) struct Embedding<'a> {
+    /// The convolutions of the stem; without one the first is the patches' linear layer.
+    layers: [Linear<'a>; MAX_STEM],
+    /// The colour outside of the image, as the stem sees it.
+    border: [f32; 3],
+    /// `[patches, padded(width)]`, in the order that patches are embedded in.
+    position: &'a [f32],
+    /// `[padded(width)]`, with its position and behind the norm.
+    class: &'a [f32],
+    norm: Norm<'a>,
+}
+
+impl<'a> Embedding<'a> {
+    pub(super) fn load(loader: &mut Loader<'a>, shape: &VisionShape, precision: Precision) -> Result<Self, Error> {
+        let (patches, width) = (shape.grid()[0] * shape.grid()[1], padded(shape.width));
+        let (mut layers, mut border) = ([EMPTY; MAX_STEM], [0.0; 3]);
+        if shape.stem.is_empty() {
+            let layer = edge(precision, [shape.patch_values(), shape.width], false);
+            layers[0] = loader.linear(None, linear_name!("vision.patch"), layer)?;
+        } else {
+            for (index, (convolution, layer)) in layers.iter_mut().zip(shape.stem_layers()).enumerate() {
+                // Pixels are not quantised a second time.
+                let sizes = edge(precision, [layer.window(), layer.outputs], true);
+                let sizes = if index == 0 { sizes } else { LinearShape { precision, ..sizes } };
+                *convolution = loader.linear(None, STEM[index], sizes)?;
+            }
+            border.copy_from_slice(loader.floats(None, "vision.pixel.offset", &[1, 3, 1, 1])?);
+        }
+        Ok(Embedding {
+            layers,
+            border,
+            position: loader.floats(None, "vision.position", &[patches, width])?,
+            class: loader.floats(None, "vision.class", &[1, width])?,
+            norm: Norm::load(loader, None, ["vision.pre_norm.weight", "vision.pre_norm.bias"], shape.width)?,
+        })
+    }
+}
+
+impl Vision<'_> {
+    /// The class token, which needs no computing, and the patches behind it.
+    pub(super) fn embed_patches(
+        &self,
+        pixels: &[u8],
+        buffers: &mut Buffers<'_>,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
+        let (shape, kernels, embedding) = (self.plan.shape(), &self.transformer.kernels, &self.embedding);
+        let (count, width) = (self.plan.tokens() - 1, padded(shape.width));
+        let order = if self.arranges_late() { Order::RASTER } else { self.order };
+        let (class, tokens) = buffers.tokens.split_at_mut(width);
+        class.copy_from_slice(embedding.class);
+        tokens[..embedding.position.len()].copy_from_slice(embedding.position);
+        if shape.stem.is_empty() {
+            patches::patches(pixels, shape, (0..count).map(|i| order.patch(i)), buffers.wide);
+            let values = Rows::new(buffers.wide, count, padded(shape.patch_values()))?;
+            let rows = RowsMut::new(tokens, count, width)?;
+            kernels.linear(values, &embedding.layers[0], Activation::None, true, rows, buffers.kernel, parallel)?;
+        } else {
+            self.convolve(pixels, order, buffers, parallel)?;
+        }
+        embedding.norm.apply(kernels, &mut buffers.tokens[width..], (count, shape.width), self.transformer.norm_eps)
+    }
+
+    /// The stem: maps go to and fro between `wide` and `rows`, the last one is added to the tokens behind the class token.
+    fn convolve(
+        &self,
+        pixels: &[u8],
+        order: Order<'_>,
+        buffers: &mut Buffers<'_>,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
+        let (shape, kernels, Embedding { layers, border, .. }) =
+            (self.plan.shape(), &self.transformer.kernels, &self.embedding);
+        let pixels = Map::Pixels { bytes: pixels, border: *border };
+        let tokens = &mut buffers.tokens[padded(shape.width)..];
+        for (index, (layer, weights)) in shape.stem_layers().zip(layers).enumerate() {
+            let (from, to) = match index % 2 {
+                0 => (&*buffers.rows, &mut *buffers.wide),
+                _ => (&*buffers.wide, &mut *buffers.rows),
+            };
+            let map = if index == 0 { &pixels } else { &Map::Features(from) };
+            let last = index + 1 == shape.stem.len();
+            let output = if last {
+                Output { activation: Activation::None, accumulate: true, order: &|i| order.patch(i) }
+            } else {
+                Output { activation: Activation::Gelu, accumulate: false, order: &|i| i }
+            };
+            let out = if last { &mut *tokens } else { to };
+            convolution::convolve(kernels, map, &layer, weights, output, out, buffers.kernel, parallel)?;
+        }
+        Ok(())
+    }
+}

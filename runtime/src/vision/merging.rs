@@ -1,0 +1,117 @@
+//! Tokens that become fewer on their way through the blocks.
+
+use edgelip_kernels::{Parallel, Rows, Step, math, padded};
+
+use super::Vision;
+use crate::Error;
+use crate::ops::{guide, merge};
+use crate::plan::{self, Block};
+use crate::scratch::Arena;
+use crate::transformer::Buffers;
+
+/// What goes along with the tokens from block to block, `[tokens]` each.
+pub(super) struct Carried<'s> {
+    /// How many patches each token stands for.
+    sizes: &'s mut [f32],
+    /// Their logarithms, once tokens have merged.
+    log_sizes: &'s mut [f32],
+    merged: bool,
+    /// High-frequency energy, if merging is guided.
+    energies: &'s mut [f32],
+    /// What is informative, if merging is guided; anew in each block that merges.
+    phi: &'s mut [f32],
+}
+
+impl<'s> Carried<'s> {
+    pub(super) fn new(arena: &mut Arena<'s>, lengths: &plan::Buffers) -> Result<Self, Error> {
+        let carried = Carried {
+            sizes: arena.take(lengths.sizes)?,
+            log_sizes: arena.take(lengths.sizes)?,
+            merged: false,
+            energies: arena.take(lengths.guide)?,
+            phi: arena.take(lengths.guide)?,
+        };
+        carried.sizes.fill(1.0);
+        Ok(carried)
+    }
+
+    /// Logarithms of the sizes, unless they are all 1.
+    pub(super) fn log_sizes(&self, tokens: usize) -> Option<&[f32]> {
+        self.merged.then_some(&self.log_sizes[..tokens])
+    }
+}
+
+impl Vision<'_> {
+    /// Whether the patches are in raster order until the blocks begin. Else they are embedded in the order in which they merge.
+    pub(super) fn arranges_late(&self) -> bool {
+        let shape = self.plan.shape();
+        shape.frequency_blocks > 0 || shape.guided
+    }
+
+    /// Measures the patches' energy on the grid, if merging is guided, and brings them into the order in which they merge.
+    pub(super) fn arrange(&self, buffers: &mut Buffers<'_>, carried: &mut Carried<'_>) {
+        if !self.arranges_late() {
+            return;
+        }
+        let (shape, kernels, order) = (self.plan.shape(), &self.transformer.kernels, &self.order);
+        let (count, width) = (self.plan.tokens() - 1, padded(shape.width));
+        if self.plan.guided() {
+            let in_raster = &mut carried.phi[..count];
+            let grid = shape.grid();
+            guide::energies(kernels, &buffers.tokens[width..], shape.width, grid, buffers.query, in_raster);
+            carried.energies[0] = 0.0;
+            for (position, energy) in carried.energies[1..=count].iter_mut().enumerate() {
+                *energy = in_raster[order.patch(position)];
+            }
+        }
+        if !order.is_raster() {
+            let (class, patches) = buffers.tokens.split_at(width);
+            let (to_class, to_patches) = buffers.rows.split_at_mut(width);
+            to_class.copy_from_slice(class);
+            for (position, row) in to_patches.chunks_exact_mut(width).enumerate().take(count) {
+                row.copy_from_slice(&patches[order.patch(position) * width..][..width]);
+            }
+            core::mem::swap(&mut buffers.tokens, &mut buffers.rows);
+        }
+    }
+
+    /// Merges a block's tokens, between its attention and its MLP. A guide looks at the class token and the frequency `feature`
+    /// `[padded(width)]`, if the tower has one.
+    pub(super) fn merge(
+        &self,
+        buffers: &mut Buffers<'_>,
+        carried: &mut Carried<'_>,
+        block: &Block,
+        feature: &[f32],
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
+        let (kernels, shape) = (&self.transformer.kernels, self.plan.shape());
+        let (count, width) = (block.tokens, padded(shape.width));
+        if let Some(by) = self.guide {
+            let feature = self.feature.as_ref().map(|_| feature);
+            let energies = (by.semantic, &carried.energies[..count]);
+            let phi = &mut carried.phi[..count];
+            guide::phi(kernels, buffers.tokens, shape.width, feature, energies, buffers.query, phi);
+            parallel.finished(Step::Guide);
+        }
+        let tokens = merge::Tokens {
+            rows: buffers.tokens,
+            merged: buffers.rows,
+            keys: Rows::new(buffers.wide, count, 3 * width)?,
+            key_column: width,
+            sizes: carried.sizes,
+            guide: self.guide.map(|by| guide::Guide {
+                strength: by.strength,
+                phi: &carried.phi[..count],
+                energies: &mut carried.energies[..count],
+            }),
+            count,
+        };
+        merge::merge(kernels, self.plan.merge(), shape, tokens, block.merged, buffers.kernel, parallel)?;
+        core::mem::swap(&mut buffers.tokens, &mut buffers.rows);
+        let sizes = &carried.sizes[..block.tokens_out];
+        carried.log_sizes.iter_mut().zip(sizes).for_each(|(log, &size)| *log = math::ln(size));
+        carried.merged = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! What the metadata says of the tower.
+
+use crate::Error;
+use crate::model::{Guide, Metadata, Readout, invalid};
+use crate::plan::{MAX_BLOCKS, MAX_STEM, Merge, Plan, Stem, VisionShape};
+
+/// Everything that decides which layers there are and what is done with them.
+pub(super) struct Settings {
+    pub plan: Plan,
+    pub guide: Option<Guide>,
+    pub readout: Readout,
+}
+
+impl Settings {
+    pub(super) fn read(metadata: &Metadata<'_, '_>) -> Result<Self, Error> {
+        metadata.word("edgelip.pooling", &[("class", ())])?;
+        let guide = guide(metadata)?;
+        let shape = VisionShape {
+            image: metadata.array("edgelip.image")?,
+            patch: metadata.number("edgelip.patch")?,
+            stem: metadata.optional("edgelip.stem", stem)?.unwrap_or_default(),
+            frequency_blocks: metadata.optional("edgelip.frequency_blocks", Metadata::number)?.unwrap_or(0),
+            width: metadata.number("edgelip.width")?,
+            heads: metadata.number("edgelip.heads")?,
+            blocks: metadata.number("edgelip.blocks")?,
+            mlp: metadata.number("edgelip.mlp")?,
+            embedding: metadata.number("edgelip.embedding")?,
+            guided: guide.is_some(),
+        };
+        let readouts = [("spatial", Readout::Spatial), ("joint", Readout::Joint)];
+        let readout = metadata.optional("edgelip.readout", |metadata, key| metadata.word(key, &readouts))?;
+        let readout = readout.unwrap_or(Readout::Spatial);
+        if readout == Readout::Joint && shape.frequency_blocks == 0 {
+            return Err(invalid("edgelip.readout"));
+        }
+        let rules = [("none", Merge::None), ("ward", Merge::Ward), ("tome", Merge::Tome)];
+        let mut schedule = [0; MAX_BLOCKS];
+        let blocks = metadata.list("edgelip.schedule", &mut schedule)?;
+        if blocks != shape.blocks {
+            return Err(invalid("edgelip.schedule"));
+        }
+        let plan = Plan::new(&shape, metadata.word("edgelip.merge", &rules)?, &schedule[..blocks])?;
+        Ok(Settings { plan, guide, readout })
+    }
+}
+
+fn stem(metadata: &Metadata<'_, '_>, key: &'static str) -> Result<Stem, Error> {
+    let mut widths = [0; MAX_STEM];
+    let layers = metadata.list(key, &mut widths)?;
+    Stem::new(&widths[..layers])
+}
+
+/// The guide, unless it has no strength.
+fn guide(metadata: &Metadata<'_, '_>) -> Result<Option<Guide>, Error> {
+    let [key, semantic_key] = ["edgelip.guide", "edgelip.guide_semantic"];
+    let strength = metadata.optional(key, Metadata::float)?.unwrap_or(0.0);
+    if strength < 0.0 {
+        return Err(invalid(key));
+    }
+    if strength == 0.0 {
+        return Ok(None);
+    }
+    let semantic = metadata.float(semantic_key)?;
+    if (0.0..=1.0).contains(&semantic) { Ok(Some(Guide { strength, semantic })) } else { Err(invalid(semantic_key)) }
+}
