@@ -130,3 +130,46 @@ fn lists_are_checked() {
     assert_eq!(error, "block 1 has 99 tokens and can merge 49 of them at most, not 99");
     assert!(parse("list:8,x").is_err() && parse("list:").is_err() && parse("geometric").is_err());
 }
+
+/// A tower of the trainer's configurations.
+fn mlip(stem: &[usize], patch: usize, frequency_blocks: usize, blocks: usize) -> VisionShape {
+    let stem = Stem::new(stem).expect("few layers");
+    let (image, width, heads, mlp, embedding) = ([64; 2], 192, 3, 768, 384);
+    VisionShape { image, patch, stem, frequency_blocks, width, heads, blocks, mlp, embedding, guided: false }
+}
+
+#[test]
+fn counts_are_those_of_the_trainer() {
+    // What `plan` of models/src/merging/schedule.rs gives: a tower is exported as it was trained.
+    let tiny = mlip(&[], 8, 2, 10);
+    let stem = mlip(&[48, 96, 192], 8, 2, 10);
+    let fine = mlip(&[64, 192], 4, 3, 9);
+    for (shape, macs) in [(tiny, 322_748_160), (stem, 342_949_632), (fine, 1_473_740_160)] {
+        assert_eq!(Plan::new(&shape, Merge::None, &[]).expect("no merging").macs(), macs);
+    }
+    let large = VisionShape { image: [96; 2], ..tiny };
+    for (shape, merge, spread, rate, merged) in [
+        (tiny, Merge::Ward, "auto", 0.2, &[1, 2, 2, 3, 3, 6, 7, 10, 13, 0][..]),
+        (tiny, Merge::Ward, "auto", 0.4, &[6, 6, 6, 7, 7, 7, 6, 7, 5, 0]),
+        (tiny, Merge::Ward, "auto", 0.5, &[13, 10, 8, 6, 6, 4, 4, 2, 3, 0]),
+        (tiny, Merge::Ward, "auto", 0.6, &[18, 13, 10, 6, 5, 4, 2, 2, 2, 0]),
+        (tiny, Merge::Ward, "auto", 0.7, &[28, 16, 9, 5, 3, 1, 1, 0, 0, 0]),
+        (stem, Merge::Ward, "auto", 0.3, &[3, 4, 4, 6, 6, 7, 8, 9, 8, 0]),
+        (stem, Merge::Ward, "auto", 0.6, &[21, 14, 9, 7, 4, 4, 2, 1, 1, 0]),
+        (fine, Merge::Tome, "geo", 0.3, &[29, 26, 22, 20, 18, 16, 14, 13, 0]),
+        (fine, Merge::Tome, "constant", 0.4, &[31, 31, 31, 32, 31, 31, 31, 19, 0]),
+        (large, Merge::Ward, "auto", 0.7, &[62, 36, 20, 12, 6, 4, 2, 1, 0, 0]),
+    ] {
+        let spread: Shape = spread.parse().expect("a shape");
+        for guided in [false, true] {
+            let shape = VisionShape { guided, ..shape };
+            assert_eq!(
+                plan(&shape, merge, &spread, rate).expect("reachable").merged,
+                merged,
+                "{spread} {rate} {guided}"
+            );
+        }
+    }
+    let error = plan(&stem, Merge::Ward, &Shape::Auto, 0.7).expect_err("too much").to_string();
+    assert!(error.ends_with("the largest is 0.678"), "{error}");
+}

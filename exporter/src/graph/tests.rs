@@ -1,128 +1,18 @@
 //! Files of random towers: tract on the graph and the runtime in place against the reference.
 
-use std::collections::HashMap;
+mod mlip;
+mod random;
 
 use edgelip::onnx::OnnxModel;
-use edgelip_runtime::image::{Filter, Resize};
 use edgelip_runtime::{Kernels, Single, Text, Vision};
-use ndarray::{Array2, Array3, ArrayD, Axis};
+use ndarray::{Array2, ArrayD, Axis};
 use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, TValue, TVec, tvec};
 
 use super::*;
 use crate::error::Error;
 use crate::reference::{self, Merging, Rule};
-use crate::source::{
-    self, Activation, ModelConfig, NormPlace, PreprocessConfig, Provenance, Readout, Source, Tensor, TextConfig,
-    TextPooling, VisionConfig,
-};
-
-/// Random tensors of the right shapes.
-struct Random {
-    model: ModelConfig,
-    tensors: HashMap<String, Tensor>,
-    state: u64,
-}
-
-impl Source for Random {
-    fn model(&self) -> &ModelConfig {
-        &self.model
-    }
-
-    fn tensor(&self, name: &str) -> Result<Tensor, Error> {
-        self.tensors.get(name).cloned().ok_or_else(|| Error::MissingTensor(name.into()))
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
-    }
-}
-
-impl Random {
-    fn new(vision: VisionConfig, text: TextConfig, embedding: usize) -> Self {
-        let preprocess = PreprocessConfig {
-            resize: Resize::Shortest(32),
-            filter: Filter::Bicubic,
-            crop: Some(vision.image_size),
-            rescale: 1.0 / 255.0,
-            mean: [0.48, 0.45, 0.40],
-            std: [0.26, 0.27, 0.28],
-        };
-        let model = ModelConfig {
-            family: "clip".into(),
-            embedding,
-            vision: Some(vision.clone()),
-            text: Some(text.clone()),
-            preprocess: Some(preprocess),
-            logit_scale: 100.0,
-            logit_bias: 0.0,
-            provenance: Provenance::default(),
-        };
-        let mut random = Random { model, tensors: HashMap::new(), state: 1 };
-        let (width, patch) = (vision.width, vision.patch);
-        random.put("vision.patch.weight", &[width, 3, patch, patch], 1.0 / patch as f32);
-        random.put("vision.class", &[width], 0.5);
-        random.put("vision.position", &[vision.tokens(), width], 0.5);
-        random.norm("vision.pre_norm", width);
-        random.blocks("vision", vision.blocks, width, vision.mlp);
-        random.norm("vision.post_norm", width);
-        random.put("vision.projection.weight", &[embedding, width], 0.2);
-        random.put("text.token.weight", &[text.vocabulary, text.width], 0.5);
-        random.put("text.position", &[text.context, text.width], 0.5);
-        random.blocks("text", text.blocks, text.width, text.mlp);
-        random.norm("text.final_norm", text.width);
-        random.put("text.projection.weight", &[embedding, text.width], 0.2);
-        random
-    }
-
-    fn blocks(&mut self, tower: &str, blocks: usize, width: usize, mlp: usize) {
-        for index in 0..blocks {
-            let block = format!("{tower}.blocks.{index}");
-            self.norm(&format!("{block}.norm1"), width);
-            self.norm(&format!("{block}.norm2"), width);
-            for (layer, outputs, inputs) in [
-                ("q", width, width),
-                ("k", width, width),
-                ("v", width, width),
-                ("out", width, width),
-                ("fc1", mlp, width),
-                ("fc2", width, mlp),
-            ] {
-                self.put(&format!("{block}.{layer}.weight"), &[outputs, inputs], 2.0 / (inputs as f32).sqrt());
-                self.put(&format!("{block}.{layer}.bias"), &[outputs], 0.2);
-            }
-        }
-    }
-
-    fn norm(&mut self, name: &str, width: usize) {
-        self.put(&format!("{name}.weight"), &[width], 0.3);
-        self.put(&format!("{name}.bias"), &[width], 0.3);
-        let gain = self.tensors.get_mut(&format!("{name}.weight")).unwrap();
-        gain.data.iter_mut().for_each(|value| *value += 1.0);
-    }
-
-    fn put(&mut self, name: &str, shape: &[usize], spread: f32) {
-        let data = (0..shape.iter().product()).map(|_| spread * (2.0 * self.next() - 1.0)).collect();
-        self.tensors.insert(name.into(), Tensor { shape: shape.to_vec(), data });
-    }
-
-    /// Uniform in 0..1.
-    fn next(&mut self) -> f32 {
-        self.state = self.state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.state >> 40) as f32 / (1 << 24) as f32
-    }
-
-    /// `[H, W, 3]` bytes and what the graph takes, normalised.
-    fn image(&mut self) -> (Vec<u8>, Array3<f32>) {
-        let ([height, width], preprocess) =
-            (self.model.vision.as_ref().unwrap().image_size, self.model.preprocess.unwrap());
-        let bytes: Vec<u8> = (0..height * width * 3).map(|_| (255.0 * self.next()) as u8).collect();
-        let pixels = Array3::from_shape_fn((3, height, width), |(c, y, x)| {
-            let value = (f64::from(bytes[(y * width + x) * 3 + c]) * preprocess.rescale) as f32;
-            (value - preprocess.mean[c]) / preprocess.std[c]
-        });
-        (bytes, pixels)
-    }
-}
+use crate::source::{self, Activation, NormPlace, Readout, TextConfig, TextPooling, VisionConfig};
+use random::Random;
 
 /// A width of heads that no vector register divides, and an image that is not square.
 fn odd() -> Random {
@@ -316,18 +206,21 @@ fn names_are_unique() {
             bytes(&vision(&random, &options).unwrap()),
             bytes(&text(&random, &TextOptions { precision, tokenizer: String::new() }).unwrap()),
         ];
-        for file in files {
-            let proto = tract_onnx::onnx().proto_model_for_read(&mut &file[..]).unwrap().graph.unwrap();
-            let mut names: Vec<_> = proto.node.iter().map(|node| &node.name).collect();
-            let mut values: Vec<_> = proto.node.iter().flat_map(|node| &node.output).collect();
-            values.extend(proto.initializer.iter().map(|tensor| &tensor.name));
-            for list in [&mut names, &mut values] {
-                let length = list.len();
-                list.sort();
-                list.dedup();
-                assert_eq!(list.len(), length);
-            }
-        }
+        files.iter().for_each(|file| assert_unique_names(file));
+    }
+}
+
+/// Nodes have names of their own, and so have values.
+fn assert_unique_names(file: &[u8]) {
+    let proto = tract_onnx::onnx().proto_model_for_read(&mut &file[..]).unwrap().graph.unwrap();
+    let mut names: Vec<_> = proto.node.iter().map(|node| &node.name).collect();
+    let mut values: Vec<_> = proto.node.iter().flat_map(|node| &node.output).collect();
+    values.extend(proto.initializer.iter().map(|tensor| &tensor.name));
+    for list in [&mut names, &mut values] {
+        let length = list.len();
+        list.sort();
+        list.dedup();
+        assert_eq!(list.len(), length);
     }
 }
 
