@@ -38,6 +38,7 @@ pub mod templates;
 pub mod text_batch;
 mod text_tower;
 pub mod threads;
+pub mod timeline;
 pub mod tokenizer;
 
 pub use classifier::{Classifier, LabelSource, Scored, Scores};

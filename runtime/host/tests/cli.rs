@@ -187,13 +187,68 @@ fn inspection_tells_the_plan_and_the_measurements_follow_it() {
     let bench = ["bench", "--model", str(&vision), "--model", str(&tower), "--rounds", "3", "--min-seconds", "0"];
     let report = json(&succeed(&[&bench[..], &["--json", "--csv", str(&csv), "--threads", "2"]].concat()));
     let model = &report["models"][0];
-    assert_eq!((&report["threads"], &model["rounds"]), (&2.into(), &3.into()));
+    assert_eq!((&model["threads"], &model["rounds"]), (&2.into(), &3.into()));
     assert!(model["min_ms"].as_f64().unwrap() <= model["median_ms"].as_f64().unwrap());
     assert_eq!(fs::read_to_string(csv).unwrap().lines().count(), 3);
     assert!(!succeed(&bench).contains("time saved"), "towers of different kinds are not compared");
     assert!(succeed(&[&bench[..], &["--model", str(&vision)]].concat()).contains("time saved"));
     let output = edgelip(&[&bench[..], &["--assert-max-ms", "0"]].concat());
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_sweep_is_compared_plotted_and_profiled() {
+    let models = Models::new();
+    let (vision, merged, plot) = (models.path("vision.onnx"), models.path("vision.onnx"), models.path("rates.svg"));
+    let [vision, merged, plot] = [&vision, &merged, &plot].map(|path| str(path));
+    let sweep = ["bench", vision, merged, "--threads", "1,2", "--rounds", "2", "--min-seconds", "0"];
+    let report = json(&succeed(&[&sweep[..], &["--json", "--plot", plot]].concat()));
+    let rows = report["models"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["threads"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 1, 2, 2]);
+    assert_eq!(rows[1]["macs_saved"], 0.0);
+    assert!(rows[3]["cosine"].as_f64().unwrap() > 0.999_999 && rows[3]["time_saved"].is_f64());
+    assert!(fs::read_to_string(plot).unwrap().matches("<circle").count() == 4);
+    assert!(fail(&[&sweep[..], &["--plot", plot]].concat()).contains("--force"));
+    assert!(fail(&["bench", vision, "--peer", "other=/no/such/program"]).contains("other"));
+
+    let profiles = json(&succeed(&[&sweep[..], &["--json", "--profile"]].concat()));
+    let profile = &profiles[0];
+    let sum =
+        |list: &str| profile[list].as_array().unwrap().iter().map(|part| part["ms"].as_f64().unwrap()).sum::<f64>();
+    assert!((sum("blocks") - sum("operators")).abs() < 1e-9);
+    let names: Vec<_> =
+        profile["operators"].as_array().unwrap().iter().map(|part| part["operator"].as_str().unwrap()).collect();
+    assert_eq!(names, ["embed", "norm", "qkv", "attention", "out", "match", "merge", "fc1", "fc2", "project"]);
+    assert!(
+        profile["blocks"][1]["operators"]["match"].is_f64() && profile["blocks"][2]["operators"]["match"].is_null()
+    );
+    assert!(succeed(&["bench", vision, "--profile", "--rounds", "1"]).contains("merging takes"));
+}
+
+#[test]
+fn tuning_finds_what_is_fast_enough_or_says_so() {
+    let models = Models::new();
+    let vision = models.path("vision.onnx");
+    let tune = ["tune", str(&vision), "--rounds", "2", "--min-seconds", "0", "--budget-ms"];
+    let answer = json(&succeed(&[&tune[..], &["100000", "--json"]].concat()));
+    assert_eq!(answer["chosen"]["model"], str(&vision));
+    assert!(answer["chosen"]["compression"].as_f64().unwrap() > 0.0);
+    assert!(succeed(&[&tune[..], &["100000", "--by", "p90"]].concat()).contains("Take "));
+    let none = edgelip(&[&tune[..], &["0"]].concat());
+    assert_eq!(none.status.code(), Some(1));
+    assert!(text(&none.stderr).starts_with("error: no model is within 0 ms"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_honour_the_affinity() {
+    let models = Models::new();
+    let vision = models.path("vision.onnx");
+    let command = [&["-c".to_string(), "0".into()], &program()[..]].concat();
+    let bench = ["bench", str(&vision), "--rounds", "1", "--min-seconds", "0", "--json"];
+    // Where there is no `taskset` there is nothing to see.
+    let Ok(output) = Command::new("taskset").args(command).args(bench).output() else { return };
+    assert_eq!(json(text(&output.stdout))["models"][0]["threads"], 1);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 mod bars;
 mod bench;
-mod bench_report;
 mod classify;
 mod embed;
 mod foreign;
@@ -14,6 +13,7 @@ mod picture;
 mod preprocess;
 mod progress;
 mod tokenize;
+mod tune;
 
 use std::any::Any;
 use std::fmt::Display;
@@ -43,6 +43,7 @@ enum Command {
     Preprocess(preprocess::Args),
     Tokenize(tokenize::Args),
     Bench(bench::Args),
+    Tune(tune::Args),
 }
 
 /// How a command ended that did its work.
@@ -93,6 +94,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Command::Preprocess(args) => preprocess::run(&args, &mut out),
         Command::Tokenize(args) => tokenize::run(&args, &mut out),
         Command::Bench(args) => bench::run(&args, &mut out),
+        Command::Tune(args) => tune::run(&args, &mut out),
     };
     out.flush()?;
     outcome

@@ -1,0 +1,185 @@
+//! `edgelip bench`: how fast models are on this machine, side by side.
+
+mod candidate;
+mod fresh;
+mod labelled;
+pub mod lineup;
+pub mod measure;
+mod peer;
+mod plot;
+mod profile;
+pub mod report;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use edgelip::engine::native;
+use edgelip::machine::{self, Throttling};
+use edgelip::output::Output;
+use edgelip::{ImageTower, Mapping};
+
+use super::options::EngineName;
+use super::{Outcome, complain, picture, print_json};
+use labelled::Labelled;
+use lineup::{LengthArgs, LineupArgs, parse_amount};
+use report::{Report, Row};
+
+/// Measure the speed and the memory of models
+#[derive(clap::Args)]
+#[command(after_help = "\
+Rounds go through all in turn, so that a clock that slows down slows all of them down. A run is the tower alone, without decoding, \
+preprocessing and labels; start and peak are those of a process of its own, up to its first answer. \
+Savings are medians over the rounds, against the first model on the same engine and threads.
+
+Examples:
+  edgelip bench model-*.onnx --threads 1,2
+  edgelip bench model-*.onnx --plot rates.svg --labelled photos/
+  edgelip bench model.onnx --engine native,tract --peer \"onnxruntime=python3 benches/peers/ort.py\"
+  edgelip bench model.onnx --profile
+  edgelip bench model.onnx --assert-max-ms 80")]
+pub struct Args {
+    #[command(flatten)]
+    lineup: LineupArgs,
+
+    #[command(flatten)]
+    length: LengthArgs,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    /// Write a table, one row each
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+
+    /// Write a plot of time (and accuracy) against the multiply-adds saved, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+
+    /// Replace these files if they exist
+    #[arg(long)]
+    force: bool,
+
+    /// Photos in a folder for each label: how many does each model get right?
+    #[arg(long, value_name = "FOLDER")]
+    labelled: Option<PathBuf>,
+
+    /// Show where the time goes, by operator and block (native engine)
+    #[arg(long, conflicts_with_all = ["csv", "plot", "labelled", "assert_max_ms", "peers"])]
+    profile: bool,
+
+    /// Exit with 1 if a median is above this
+    #[arg(long, value_name = "MS", value_parser = parse_amount)]
+    assert_max_ms: Option<f64>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
+    if args.lineup.fresh.is_some() {
+        return answer_fresh(&args.lineup, out);
+    }
+    if args.profile {
+        return profile(args, out);
+    }
+    for path in args.csv.iter().chain(&args.plot) {
+        Output::check(path, args.force)?;
+    }
+    let labelled = args.labelled.as_deref().map(Labelled::find).transpose()?;
+    let mut report = measured(&args.lineup, args.length)?;
+    if let Some(labelled) = labelled {
+        add_accuracy(args, &labelled, &mut report.models)?;
+    }
+    if let Some(csv) = &args.csv {
+        report::write_csv(&report, csv, args.force)?;
+    }
+    if let Some(path) = &args.plot {
+        plot::write(&report, path, args.force)?;
+    }
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        report::print(&report, out)?;
+    }
+    let slow = |limit| report.models.iter().find(|model| model.median_ms > limit);
+    if let Some(model) = args.assert_max_ms.and_then(slow) {
+        out.flush()?;
+        complain(format!("{}: the median of {:.2} ms is above the limit", model.model, model.median_ms));
+        return Ok(Outcome::Failed);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Answers as the process of its own that one of the lineup was asked to be measured in.
+pub fn answer_fresh(lineup: &LineupArgs, out: &mut dyn Write) -> Result<Outcome> {
+    if let Some(index) = lineup.fresh {
+        fresh::answer(lineup, index, out)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Measures, and says on what machine.
+pub fn measured(lineup: &LineupArgs, length: LengthArgs) -> Result<Report> {
+    let before = machine::throttling();
+    let models = measure::measure(lineup, length)?;
+    let since = |(after, before): (Throttling, Throttling)| after.since(&before);
+    Ok(Report {
+        version: env!("CARGO_PKG_VERSION").into(),
+        kernels: models.iter().any(|row| row.engine == "native").then(|| native::kernels().name().to_string()),
+        processor: machine::processor(),
+        governor: machine::governor(),
+        temperature_celsius: machine::temperature(),
+        throttled: machine::throttling().zip(before).map(since),
+        peak_rss_bytes: machine::memory().map(|memory| memory.peak),
+        models,
+    })
+}
+
+fn add_accuracy(args: &Args, labelled: &Labelled, rows: &mut [Row]) -> Result<()> {
+    let threads = args.lineup.threads().into_iter().max().unwrap_or(1);
+    let options = args.lineup.options(EngineName::Native, threads);
+    for path in args.lineup.models() {
+        let mapping = Mapping::open(path)?;
+        let accuracy = labelled.accuracy(path, &mapping, &options, args.lineup.picture);
+        let accuracy = accuracy.with_context(|| path.display().to_string())?;
+        let name = path.display().to_string();
+        rows.iter_mut().filter(|row| row.model == name).for_each(|row| row.accuracy = Some(accuracy));
+    }
+    Ok(())
+}
+
+fn profile(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
+    let LengthArgs { rounds, min_seconds, warmup } = args.length;
+    let length = profile::Length { rounds, min_seconds, warmup };
+    let mut profiles = Vec::new();
+    for entry in args.lineup.entries()? {
+        if entry.runner != lineup::Runner::Own(EngineName::Native) {
+            bail!("--profile is for the native engine");
+        }
+        let mapping = Mapping::open(entry.path)?;
+        let at = || entry.path.display().to_string();
+        let pixels = match &args.lineup.image {
+            Some(path) => {
+                let image = args.lineup.picture.read(path)?;
+                let options = args.lineup.options(EngineName::Native, 1);
+                let mut tower = ImageTower::open(&mapping, entry.path, &options).with_context(at)?;
+                tower.load(image.view()).map_err(|error| picture::failed(path, error))?;
+                Some(tower.pixels().to_vec())
+            }
+            None => None,
+        };
+        let profile = profile::profile(entry.path, &mapping, entry.threads, pixels.as_deref(), length);
+        profiles.push(profile.with_context(at)?);
+    }
+    if args.json {
+        print_json(out, &profiles)?;
+        return Ok(Outcome::Done);
+    }
+    for (index, profile) in profiles.iter().enumerate() {
+        if index > 0 {
+            writeln!(out)?;
+        }
+        profile::print(profile, out)?;
+    }
+    Ok(Outcome::Done)
+}
