@@ -17,6 +17,13 @@ pub struct Parameter {
     pub role: Role,
 }
 
+impl Parameter {
+    /// The same tensor again.
+    fn share(&self) -> Parameter {
+        Parameter { name: self.name.clone(), tensor: self.tensor.shallow_clone(), role: self.role }
+    }
+}
+
 /// What a tensor is to the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -32,6 +39,8 @@ pub enum Role {
 #[derive(Debug)]
 pub struct Parameters {
     all: RefCell<Vec<Parameter>>,
+    /// Tensors to hand out again, in the order they were made.
+    shared: Vec<Parameter>,
     seed: u64,
     device: Device,
 }
@@ -48,7 +57,14 @@ pub enum Start {
 impl Parameters {
     /// None yet.
     pub fn new(seed: u64, device: Device) -> Self {
-        Parameters { all: RefCell::default(), seed, device }
+        Parameters { all: RefCell::default(), shared: Vec::new(), seed, device }
+    }
+
+    /// Hands out these tensors again instead of new ones: layers made from it share all weights with the ones made before.
+    pub fn sharing(parameters: &[Parameter]) -> Self {
+        let device = parameters.first().map_or(Device::Cpu, |parameter| parameter.tensor.device());
+        let shared = parameters.iter().map(Parameter::share).collect();
+        Parameters { all: RefCell::default(), shared, seed: 0, device }
     }
 
     /// A new matrix at the network's edge.
@@ -68,6 +84,15 @@ impl Parameters {
 
     fn add(&self, name: &str, shape: &[i64], start: Start, role: Role) -> Tensor {
         let mut all = self.all.borrow_mut();
+        if let Some(parameter) = self.shared.get(all.len()) {
+            assert_eq!(
+                (parameter.name.as_str(), parameter.role),
+                (name, role),
+                "layers are made in the same order again"
+            );
+            all.push(parameter.share());
+            return parameter.tensor.shallow_clone();
+        }
         let tensor = match start {
             Start::Constant(value) => Tensor::full(shape, value, (Kind::Float, self.device)),
             Start::Normal(deviation) => {

@@ -9,7 +9,7 @@ use edgelip_models::config::{Config, Objective, Precision, Text, TextTower};
 use edgelip_models::data::{Batches, Texts};
 use edgelip_models::evaluate::{LabelBank, accuracy, embed, embed_with};
 use edgelip_models::model::Trained;
-use edgelip_models::objective::{Contrastive, MultiLabel, TextSource};
+use edgelip_models::objective::{Contrastive, Learner, MultiLabel, TextSource};
 use edgelip_models::parameters::Parameters;
 use edgelip_models::publish::publish;
 use edgelip_models::tensor_file;
@@ -19,14 +19,25 @@ use generated::{bank, config, dataset};
 use tch::{Device, Kind};
 
 fn train(config: &Config, folder: &Path, stop: Stop<'_>) -> Summary {
+    train_with(1, config, folder, stop)
+}
+
+/// Trains with several learners that share their weights.
+fn train_with(count: usize, config: &Config, folder: &Path, stop: Stop<'_>) -> Summary {
     tch::set_num_threads(1);
     let data = dataset(64, 1);
     let texts = Texts::collect(&data, &config.templates);
     let parameters = Parameters::new(config.seed, Device::Cpu);
-    let learner = Contrastive::new(&parameters, config, TextSource::Frozen(bank(&texts, config.vision.embedding)));
+    let learner = |parameters: &Parameters| -> Box<dyn Learner> {
+        let texts = TextSource::Frozen(bank(&texts, config.vision.embedding));
+        Box::new(Contrastive::new(parameters, config, texts))
+    };
+    let mut learners = vec![learner(&parameters)];
+    let parameters = parameters.into_inner();
+    learners.extend((1..count).map(|_| learner(&Parameters::sharing(&parameters))));
     let batches = Batches::new(&data, &texts, config, &[(64, 1.0)]);
     let run = Run { config, folder: folder.into(), reschedule: false, quiet: true };
-    run.train(&learner, &parameters.into_inner(), &batches, stop).unwrap()
+    run.train(learners, &parameters, &batches, stop).unwrap()
 }
 
 fn top1(config: &Config, folder: &Path) -> f64 {
@@ -76,7 +87,7 @@ fn an_own_text_tower_and_accumulated_batches_learn_too() {
     let learner = Contrastive::new(&parameters, &config, TextSource::Trained { tower, ids });
     let batches = Batches::new(&data, &texts, &config, &[(64, 1.0)]);
     let run = Run { config: &config, folder: folder.path().into(), reschedule: false, quiet: true };
-    run.train(&learner, &parameters.into_inner(), &batches, Stop::default()).unwrap();
+    run.train(vec![Box::new(learner)], &parameters.into_inner(), &batches, Stop::default()).unwrap();
     let rows = Metrics::read(&folder.path().join("metrics.jsonl")).unwrap();
     let hits =
         |rows: &[edgelip_models::train::Row]| rows.iter().map(|row| row.parts["hits"]).sum::<f64>() / rows.len() as f64;
@@ -98,7 +109,7 @@ fn labels_are_learned_with_and_without_mixup() {
         let learner = MultiLabel::new(&parameters, &config, targets);
         let batches = Batches::new(&data, &texts, &config, &[(64, 1.0)]);
         let run = Run { config: &config, folder: folder.path().into(), reschedule: false, quiet: true };
-        run.train(&learner, &parameters.into_inner(), &batches, Stop::default()).unwrap();
+        run.train(vec![Box::new(learner)], &parameters.into_inner(), &batches, Stop::default()).unwrap();
 
         let model = Trained::open(&run.checkpoint(), Device::Cpu, None).unwrap();
         let test = dataset(40, 2);
@@ -160,6 +171,21 @@ fn a_stopped_run_ends_with_the_same_bits() {
 }
 
 #[test]
+fn passes_at_once_give_the_bits_of_passes_in_turn() {
+    let mut config = config(Objective::Mlip, 6);
+    config.train.accumulate = 3;
+    let curve = |count| {
+        let folder = tempfile::tempdir().unwrap();
+        train_with(count, &config, folder.path(), Stop::default());
+        let rows = Metrics::read(&folder.path().join("metrics.jsonl")).unwrap();
+        rows.into_iter().map(|row| (row.loss.to_bits(), row.gradient.to_bits())).collect::<Vec<_>>()
+    };
+    let alone = curve(1);
+    assert_eq!(alone, curve(2));
+    assert_eq!(alone, curve(3));
+}
+
+#[test]
 fn a_kill_between_checkpoints_takes_the_lost_steps_again() {
     let config = config(Objective::Clip, 10);
     let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -191,6 +217,9 @@ fn another_configuration_does_not_resume() {
     let learner = Contrastive::new(&parameters, &second, TextSource::Frozen(bank(&texts, 24)));
     let batches = Batches::new(&data, &texts, &second, &[(64, 1.0)]);
     let run = Run { config: &second, folder: folder.path().into(), reschedule: false, quiet: true };
-    let error = run.train(&learner, &parameters.into_inner(), &batches, Stop::default()).unwrap_err().to_string();
+    let error = run
+        .train(vec![Box::new(learner)], &parameters.into_inner(), &batches, Stop::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("another configuration"), "{error}");
 }

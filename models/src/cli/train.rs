@@ -18,7 +18,7 @@ use super::model_files::{TextFiles, device};
 /// Train a model, or go on with one that was stopped
 ///
 /// The folder given with --out holds checkpoint.safetensors, metrics.jsonl and curves.svg. Run the same command again to resume: the
-/// result has the same bits as that of a run that was never stopped (on the same machine, with as many threads).
+/// result has the same bits as that of a run that was never stopped (on the same machine, with as many threads and passes at once).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   edgelip-train train configs/mlip.toml --data photos.parquet --data captions.parquet@2.5 --minilm minilm --out runs/mlip
@@ -37,6 +37,9 @@ pub struct Args {
     text: TextFiles,
     #[command(flatten)]
     labels: LabelFiles,
+    /// Passes of a step (train.accumulate) that run at once, in threads of their own
+    #[arg(long, value_name = "PASSES", default_value_t = 1)]
+    at_once: usize,
     /// Start over, though the folder has a checkpoint
     #[arg(long)]
     force: bool,
@@ -78,18 +81,20 @@ pub fn run(args: Args) -> Result<()> {
     let (dataset, weights) = read(&args.sources)?;
     let texts = Texts::collect(&dataset, &config.templates);
     let parameters = Parameters::new(config.seed, device());
-    let learner: Box<dyn Learner> = match config.objective {
+    let targets = match config.objective {
         Objective::Catlip => {
             let (net, vocabulary) = args.labels.open()?;
             config.labels.count = vocabulary.labels.len() as i64;
             eprintln!("{} synsets", config.labels.count);
-            Box::new(MultiLabel::new(&parameters, &config, vocabulary.targets(&dataset, &net)))
+            Targets::Labels(vocabulary.targets(&dataset, &net))
         }
-        Objective::Clip | Objective::Mlip => {
-            Box::new(Contrastive::new(&parameters, &config, source(&args.text, &config, &parameters, &texts)?))
-        }
+        Objective::Clip | Objective::Mlip => targets(&args.text, &config, &texts)?,
     };
+    let mut learners = vec![targets.learner(&parameters, &config)];
     let parameters = parameters.into_inner();
+    for _ in 1..args.at_once.clamp(1, config.train.accumulate) {
+        learners.push(targets.learner(&Parameters::sharing(&parameters), &config));
+    }
     let size: usize = parameters.iter().map(|parameter| parameter.tensor.numel()).sum();
     let batches = Batches::new(&dataset, &texts, &config, &weights);
     eprintln!(
@@ -103,7 +108,7 @@ pub fn run(args: Args) -> Result<()> {
         std::fs::remove_file(run.checkpoint()).context("can't remove the old checkpoint")?;
     }
     let stop = Stop { seconds: args.stop_after, steps: args.stop_steps, flag: Some(&stop) };
-    let summary = run.train(learner.as_ref(), &parameters, &batches, stop)?;
+    let summary = run.train(learners, &parameters, &batches, stop)?;
     let state = if summary.finished { "finished" } else { "stopped, resume with the same command" };
     println!("{state} at step {}: loss {:.4}, {:.0} s", summary.done, summary.loss, summary.seconds);
     Ok(())
@@ -132,22 +137,45 @@ fn read(sources: &[Source]) -> Result<(Dataset, Vec<(usize, f64)>)> {
     Ok((dataset, weights))
 }
 
-/// The text tower that the configuration asks for. Its parameters come before the image tower's.
-fn source(files: &TextFiles, config: &Config, parameters: &Parameters, texts: &Texts) -> Result<TextSource> {
+/// What images are held against.
+enum Targets {
+    /// Labels of each image.
+    Labels(Vec<Vec<i64>>),
+    /// Embeddings of all texts.
+    Frozen(Bank),
+    /// Token ids of all texts, for a tower that learns.
+    Trained(Vec<Vec<i64>>),
+}
+
+impl Targets {
+    /// A learner; a trained text tower's parameters come before the image tower's.
+    fn learner(&self, parameters: &Parameters, config: &Config) -> Box<dyn Learner> {
+        let texts = match self {
+            Targets::Labels(labels) => return Box::new(MultiLabel::new(parameters, config, labels.clone())),
+            Targets::Frozen(bank) => TextSource::Frozen(bank.share()),
+            Targets::Trained(ids) => {
+                let tower = OwnTower::new(parameters, &config.text, config.vision.embedding, config.train.precision);
+                TextSource::Trained { tower, ids: ids.clone() }
+            }
+        };
+        Box::new(Contrastive::new(parameters, config, texts))
+    }
+}
+
+/// The texts as the configuration's text tower takes them.
+fn targets(files: &TextFiles, config: &Config, texts: &Texts) -> Result<Targets> {
+    let tokenizer = files.tokenizer(config.text.tokens)?;
     Ok(match config.text.tower {
         TextTower::Frozen => {
-            let (minilm, tokenizer) = (files.minilm()?, files.tokenizer(config.text.tokens)?);
             let with_tokens = config.contrast.tokens > 0.0;
-            TextSource::Frozen(Bank::embed(&texts.strings, &minilm, &tokenizer, with_tokens, files.cache.as_deref())?)
+            let minilm = files.minilm()?;
+            Targets::Frozen(Bank::embed(&texts.strings, &minilm, &tokenizer, with_tokens, files.cache.as_deref())?)
         }
         TextTower::Trained => {
-            let tokenizer = files.tokenizer(config.text.tokens)?;
             if tokenizer.vocabulary() as i64 > config.text.vocabulary {
                 bail!("the tokenizer has {} ids: set text.vocabulary to that", tokenizer.vocabulary());
             }
-            let ids = texts.strings.iter().map(|text| tokenizer.ids(text)).collect();
-            let tower = OwnTower::new(parameters, &config.text, config.vision.embedding, config.train.precision);
-            TextSource::Trained { tower, ids }
+            Targets::Trained(texts.strings.iter().map(|text| tokenizer.ids(text)).collect())
         }
     })
 }

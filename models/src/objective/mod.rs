@@ -20,8 +20,8 @@ pub struct Outcome {
     pub parts: Vec<(&'static str, Tensor)>,
 }
 
-/// A model that learns.
-pub trait Learner {
+/// A model that learns. Several that share their weights can learn from different batches at once, each in a thread of its own.
+pub trait Learner: Send {
     /// The cost of a batch under a merging schedule.
     fn outcome(&self, batch: &Batch, merge: Option<&Merge>) -> Outcome;
 

@@ -31,6 +31,11 @@ impl Bank {
         Bank { pooled, tokens, starts }
     }
 
+    /// The same bank, for another thread: its tensors are shared.
+    pub fn share(&self) -> Bank {
+        Bank { pooled: self.pooled.shallow_clone(), tokens: self.tokens.shallow_clone(), starts: self.starts.clone() }
+    }
+
     /// Embeds `texts`, or reads them from `cache` if they were embedded before with the same model.
     ///
     /// # Errors

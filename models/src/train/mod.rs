@@ -2,6 +2,7 @@
 
 mod average;
 mod checkpoint;
+mod crew;
 mod curves;
 mod metrics;
 mod muon;
@@ -12,6 +13,7 @@ mod schedule;
 
 pub use average::Average;
 pub use checkpoint::State;
+pub use crew::Crew;
 pub use curves::draw;
 pub use metrics::{Metrics, Row};
 pub use optimizer::Optimizer;

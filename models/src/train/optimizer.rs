@@ -34,10 +34,9 @@ impl Optimizer {
         Optimizer { first: parameters.iter().map(zeros).collect(), second: parameters.iter().map(second).collect() }
     }
 
-    /// One step along the collected gradients, which are emptied; the gradient's norm before clipping.
-    pub fn step(&mut self, parameters: &[Parameter], train: &Train, step: u64) -> f64 {
+    /// One step along `gradients`, one for each parameter, undefined where there is none; their norm before clipping.
+    pub fn step(&mut self, parameters: &[Parameter], gradients: Vec<Tensor>, train: &Train, step: u64) -> f64 {
         tch::no_grad(|| {
-            let gradients: Vec<Tensor> = parameters.iter().map(|parameter| parameter.tensor.grad()).collect();
             let squares: Vec<Tensor> = gradients
                 .iter()
                 .filter(|gradient| gradient.defined())
@@ -67,7 +66,6 @@ impl Optimizer {
                     let _ = tensor.g_mul_scalar_(1.0 - step.rate * train.weight_decay);
                 }
                 let _ = tensor.g_sub_(&(change * step.rate));
-                parameter.tensor.shallow_clone().zero_grad();
             }
             norm
         })
@@ -126,8 +124,9 @@ pub(super) mod tests {
         let mut optimizer = Optimizer::new(&parameters, config.optimizer);
         let (mut x, mut m, mut v) = (1f64, 0f64, 0f64);
         for step in 0..2 {
-            (&tensor * &tensor * 3.0).sum(Kind::Double).backward();
-            let norm = optimizer.step(&parameters, &config, step);
+            let loss = (&tensor * &tensor * 3.0).sum(Kind::Double);
+            let gradients = Tensor::run_backward(&[loss], &[&tensor], false, false);
+            let norm = optimizer.step(&parameters, gradients, &config, step);
             let gradient = 6.0 * x;
             assert!((norm - gradient).abs() < 1e-5);
             let clipped = gradient / gradient.abs().max(1.0);
@@ -151,8 +150,8 @@ pub(super) mod tests {
         let loss = || (&tensor - &target).square().sum(Kind::Float);
         let first = loss().double_value(&[]);
         for step in 0..100 {
-            loss().backward();
-            optimizer.step(&parameters, &config, step);
+            let gradients = Tensor::run_backward(&[loss()], &[&tensor], false, false);
+            optimizer.step(&parameters, gradients, &config, step);
         }
         assert!(loss().double_value(&[]) < 0.05 * first);
         assert_eq!(optimizer.second[0].numel(), 0);

@@ -2,18 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use super::{Metrics, Progress, Row, State, draw, learning_rate};
+use super::{Crew, Metrics, Progress, Row, State, draw, learning_rate};
 use crate::config::Config;
 use crate::data::{Batch, Batches};
 use crate::error::Error;
-use crate::merging::{Schedule, plan};
+use crate::merging::{Choice, Schedule, plan};
 use crate::objective::Learner;
 use crate::parameters::Parameter;
 use crate::random::Stream;
 use crate::vision::Merge;
+use tch::Tensor;
 
 /// Batches made ahead.
 const AHEAD: usize = 3;
@@ -71,14 +72,15 @@ impl Run<'_> {
         self.folder.join("checkpoint.safetensors")
     }
 
-    /// Trains from the last checkpoint, if there is one, to the last step or until told to stop.
+    /// Trains from the last checkpoint, if there is one, to the last step or until told to stop. The learners share `parameters`; the
+    /// passes of a step are spread over them, each in a thread of its own.
     ///
     /// # Errors
     /// [`Error::Diverged`]; [`Error::Io`] and [`Error::Malformed`] of the folder's files; [`Error::Config`] if the checkpoint belongs to
     /// another configuration.
     pub fn train(
         &self,
-        learner: &dyn Learner,
+        learners: Vec<Box<dyn Learner>>,
         parameters: &[Parameter],
         batches: &Batches<'_>,
         stop: Stop<'_>,
@@ -103,8 +105,10 @@ impl Run<'_> {
             let passes = state.done * train.accumulate as u64..train.steps * train.accumulate as u64;
             // The maker of batches ends when nobody receives any more.
             scope.spawn(move || passes.map(|number| batches.batch(number)).try_for_each(|batch| send.send(batch)));
+            let crew = Crew::new(scope, learners, parameters);
             while state.done < train.steps {
-                let mut row = self.step(learner, parameters, &mut state, &receive, &schedules)?;
+                let batches = receive.iter().take(train.accumulate).collect();
+                let mut row = self.step(&crew, parameters, &mut state, batches, &schedules)?;
                 state.seconds = before + started.elapsed().as_secs_f64();
                 row.seconds = state.seconds;
                 metrics.push(&row)?;
@@ -131,33 +135,36 @@ impl Run<'_> {
     /// One step of the optimiser, over as many batches as are accumulated.
     fn step(
         &self,
-        learner: &dyn Learner,
+        crew: &Crew,
         parameters: &[Parameter],
         state: &mut State,
-        batches: &Receiver<Batch>,
+        batches: Vec<Batch>,
         schedules: &[(Schedule, Merge)],
     ) -> Result<Row, Error> {
         let Config { seed, train, .. } = self.config;
-        let device = parameters[0].tensor.device();
         let share = 1.0 / train.accumulate as f64;
         let mut row = Row { step: state.done + 1, learning_rate: learning_rate(train, state.done), ..Row::default() };
-        for mut batch in batches.iter().take(train.accumulate) {
-            batch.images = batch.images.to_device(device);
-            let draw = Stream::new(&[*seed, RATE, batch.number]).below(schedules.len());
-            let drawn = schedules.get(draw);
+        let passes = batches.into_iter().map(|batch| {
+            let drawn = schedules.get(Stream::new(&[*seed, RATE, batch.number]).below(schedules.len()));
             row.compression = drawn.map_or(0.0, |(schedule, _)| schedule.saving);
-            let outcome = learner.outcome(&batch, drawn.map(|(_, merge)| merge));
-            (&outcome.loss * share).backward();
-            row.loss += outcome.loss.double_value(&[]) * share;
-            for (name, part) in outcome.parts {
-                *row.parts.entry(name.to_owned()).or_default() += part.double_value(&[]) * share;
+            (batch, drawn.map(|(_, merge)| merge.clone()))
+        });
+        let mut gradients: Vec<Tensor> = Vec::new();
+        for pass in crew.learn(passes.collect(), share) {
+            row.loss += pass.loss * share;
+            for (name, part) in pass.parts {
+                *row.parts.entry(name.to_owned()).or_default() += part * share;
+            }
+            match gradients.is_empty() {
+                true => gradients = pass.gradients,
+                false => add(&mut gradients, pass.gradients),
             }
         }
         if !row.loss.is_finite() {
             return Err(Error::Diverged { step: row.step, loss: row.loss });
         }
-        row.gradient = state.optimizer.step(parameters, train, state.done);
-        learner.constrain();
+        row.gradient = state.optimizer.step(parameters, gradients, train, state.done);
+        crew.constrain();
         state.average.update(parameters, train.ema, state.done);
         state.done += 1;
         Ok(row)
@@ -166,11 +173,25 @@ impl Run<'_> {
     /// A schedule for each compression rate.
     fn schedules(&self) -> Result<Vec<(Schedule, Merge)>, Error> {
         let Some(merging) = &self.config.merging else { return Ok(Vec::new()) };
+        let choice = Choice { rule: merging.rule, guided: merging.guide > 0.0 };
         let one = |&rate: &f64| {
-            let schedule = plan(&self.config.vision, merging.rule, merging.spread, rate)?;
+            let schedule = plan(&self.config.vision, choice, merging.spread, rate)?;
             let merge = Merge::new(merging, schedule.merged.clone());
             Ok((schedule, merge))
         };
         merging.rates.iter().map(one).collect()
+    }
+}
+
+/// Adds gradients to a sum, where there are any.
+fn add(sum: &mut [Tensor], gradients: Vec<Tensor>) {
+    for (sum, gradient) in sum.iter_mut().zip(gradients) {
+        match sum.defined() {
+            true if gradient.defined() => {
+                let _ = sum.g_add_(&gradient);
+            }
+            true => {}
+            false => *sum = gradient,
+        }
     }
 }
