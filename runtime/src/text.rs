@@ -86,7 +86,8 @@ impl<'a> Text<'a> {
         let position = loader.floats(None, "text.position", &[context, width])?;
         let transformer =
             Transformer::load(&mut loader, kernels, precision, &shape, (metadata.activation()?, metadata.norm_eps()?))?;
-        let norms = if post_norm { Some(PostNorms::load(&mut loader, shape.width, shape.blocks)?) } else { None };
+        let norms =
+            if post_norm { Some(PostNorms::load(&mut loader, precision, shape.width, shape.blocks)?) } else { None };
         let name = linear_name!("text.projection");
         let projection = if !post_norm || file.initializer(name.weight).is_some() {
             let projection =
@@ -190,9 +191,11 @@ impl<'a> Text<'a> {
         let Transformer { kernels, width, norm_eps, .. } = &self.transformer;
         norms.embed.apply(kernels, buffers.tokens, (count, *width), *norm_eps)?;
         parallel.finished(Step::Norm);
+        let mut before = &norms.embed;
         for (index, [behind_attention, behind_mlp]) in norms.blocks.iter().enumerate().take(self.transformer.count) {
-            self.transformer.attend_then_norm(index, buffers, count, behind_attention, parallel)?;
-            self.transformer.mlp_then_norm(index, buffers, count, behind_mlp, parallel)?;
+            self.transformer.attend_then_norm(index, buffers, count, [before, behind_attention], parallel)?;
+            self.transformer.mlp_then_norm(index, buffers, count, [behind_attention, behind_mlp], parallel)?;
+            before = behind_mlp;
             parallel.finished(Step::Block);
         }
         Ok(())

@@ -53,7 +53,7 @@ pub(crate) struct Transformer<'a> {
 pub(crate) struct Buffers<'s> {
     /// The tokens, `[tokens, width]`: what flows from block to block.
     pub tokens: &'s mut [f32],
-    /// As many rows: normalised tokens, if norms stand in front, then what attention gives.
+    /// As many rows: normalised tokens, if norms stand in front or channels are evened out, then what attention gives.
     pub rows: &'s mut [f32],
     /// Queries, keys and values `[tokens, 3·width]`, then the hidden layer `[tokens, mlp]`.
     pub wide: &'s mut [f32],
@@ -161,27 +161,28 @@ impl<'a> Transformer<'a> {
         self.mix(index, buffers, true, (count, queries), sight, parallel)
     }
 
-    /// `tokens = norm(tokens + attention(tokens))` for all `count` tokens, which see each other.
+    /// `tokens = norm(tokens + attention(tokens))` for all `count` tokens, which see each other and come from the norm `before`.
     pub(crate) fn attend_then_norm(
         &self,
         index: usize,
         buffers: &mut Buffers<'_>,
         count: usize,
-        norm: &Norm<'_>,
+        [before, norm]: [&Norm<'_>; 2],
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
-        self.mix(index, buffers, false, (count, 0..count), Sight::All(None), parallel)?;
+        let even = before.smooth(buffers.tokens, buffers.rows, (count, self.width));
+        self.mix(index, buffers, even, (count, 0..count), Sight::All(None), parallel)?;
         norm.apply(&self.kernels, buffers.tokens, (count, self.width), self.norm_eps)?;
         parallel.finished(Step::Norm);
         Ok(())
     }
 
-    /// `tokens += attention(input)`, the input being `rows` if they are the `normed` tokens, else the tokens themselves.
+    /// `tokens += attention(input)`, the input lying in `rows` if it was `prepared` there, else being the tokens themselves.
     fn mix(
         &self,
         index: usize,
         buffers: &mut Buffers<'_>,
-        normed: bool,
+        prepared: bool,
         (count, queries): (usize, Range<usize>),
         sight: Sight<'_>,
         parallel: &dyn Parallel,
@@ -190,7 +191,7 @@ impl<'a> Transformer<'a> {
         let Mixing::Attention { qkv: of_inputs, out } = &self.blocks[index].mixing else {
             return Err(missing("qkv.weight", index));
         };
-        let source: &[f32] = if normed { buffers.rows } else { buffers.tokens };
+        let source: &[f32] = if prepared { buffers.rows } else { buffers.tokens };
         let input = Rows::new(source, count, width)?;
         let all = queries.len() == count;
         if all {
@@ -256,34 +257,35 @@ impl<'a> Transformer<'a> {
         self.perceive(index, buffers, true, rows, parallel)
     }
 
-    /// `tokens = norm(tokens + mlp(tokens))` for all `count` tokens.
+    /// `tokens = norm(tokens + mlp(tokens))` for all `count` tokens, which come from the norm `before`.
     pub(crate) fn mlp_then_norm(
         &self,
         index: usize,
         buffers: &mut Buffers<'_>,
         count: usize,
-        norm: &Norm<'_>,
+        [before, norm]: [&Norm<'_>; 2],
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
-        self.perceive(index, buffers, false, 0..count, parallel)?;
+        let even = before.smooth(buffers.tokens, buffers.rows, (count, self.width));
+        self.perceive(index, buffers, even, 0..count, parallel)?;
         norm.apply(&self.kernels, buffers.tokens, (count, self.width), self.norm_eps)?;
         parallel.finished(Step::Norm);
         Ok(())
     }
 
-    /// `tokens += mlp(input)` for the given tokens; the input lies in `rows` if it is `normed`, else it is those tokens.
+    /// `tokens += mlp(input)` for the given tokens; the input lying in `rows` if it was `prepared` there, else being those tokens.
     fn perceive(
         &self,
         index: usize,
         buffers: &mut Buffers<'_>,
-        normed: bool,
+        prepared: bool,
         rows: Range<usize>,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         let (kernels, block, width, mlp) = (&self.kernels, &self.blocks[index], padded(self.width), padded(self.mlp));
         let count = rows.len();
         let tokens = &mut buffers.tokens[rows.start * width..];
-        let input: &[f32] = if normed { buffers.rows } else { tokens };
+        let input: &[f32] = if prepared { buffers.rows } else { tokens };
         kernels.linear(
             Rows::new(input, count, width)?,
             &block.fc1,

@@ -17,6 +17,7 @@ mod mlp;
 mod norm;
 mod pack;
 mod post_norm;
+mod smooth;
 mod stem;
 mod text;
 mod token_embedding;

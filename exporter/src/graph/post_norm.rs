@@ -1,23 +1,52 @@
 //! BERT's blocks: each norm stands behind a residual sum, so that its gain and bias cannot move into a layer.
 
+use std::rc::Rc;
+
 use edgelip::onnx::ElementType;
 use edgelip_kernels::padded;
 
+use super::Precision;
 use super::attention::Attention;
 use super::builder::{Graph, Value};
 use super::fold::Affine;
-use super::linear::LinearSpec;
+use super::linear::{LinearSpec, Load};
+use super::smooth::Smoothing;
 use super::transformer::Transformer;
 
 impl<'a> Transformer<'a> {
-    /// Block `index` on `x [N, tokens, width]`; `bias` is added to the attention's logits. Names the result
-    /// `{tower}.blocks.{index}.tokens`.
-    pub fn post_norm_block(&self, graph: &mut Graph<'a>, index: usize, x: &Value, bias: &Value) -> Value {
+    /// Block `index` on `x [N, tokens, width]`; `bias` is added to the attention's logits, and in integers `smoothing` evens out what
+    /// the layers take. Names the result `{tower}.blocks.{index}.tokens`.
+    pub fn post_norm_block(
+        &self,
+        graph: &mut Graph<'a>,
+        index: usize,
+        x: &Value,
+        bias: &Value,
+        smoothing: &Rc<Smoothing<'a>>,
+    ) -> Value {
         graph.enter(format!("blocks.{index}"));
         let tower = graph.tower();
-        let qkv = self.qkv_layer(graph, index, None);
+        let block = format!("{tower}.blocks.{index}");
+        let behind = match index.checked_sub(1) {
+            Some(before) => format!("{tower}.blocks.{before}.norm2"),
+            None => format!("{tower}.embed_norm"),
+        };
+        let scale = 1.0 / ((self.width / self.heads) as f64).sqrt();
+        let groups = [("q", scale), ("k", 1.0), ("v", 1.0)];
+        let groups =
+            groups.map(|(part, scale)| self.smooth_load(format!("{block}.{part}"), scale, 2 * index, smoothing));
+        let spec = LinearSpec {
+            name: format!("{block}.qkv"),
+            inputs: self.width,
+            outputs: self.width,
+            precision: self.precision,
+            bias: true,
+            groups: groups.into(),
+        };
+        let qkv = graph.linear_layer("qkv", spec);
         let out = self.layer(graph, index, "out", self.width, self.width, None);
-        let input = graph.linear_input("input", x, self.precision);
+        let even = self.smooth(graph, "input", &behind, 2 * index, x, smoothing);
+        let input = graph.linear_input("input", &even, self.precision);
         let qkv = graph.linear_split("qkv", &input, &qkv, 0..3);
         let attention =
             Attention { q: &qkv[0], k: &qkv[1], v: &qkv[2], bias: Some(bias), heads: self.heads, width: self.width };
@@ -25,18 +54,57 @@ impl<'a> Transformer<'a> {
         let input = graph.linear_input("attention", &mixed, self.precision);
         let update = graph.linear("out", &input, &out);
         let sum = graph.node("Add", "attended", &[x, &update]);
-        let x = self.norm_behind(graph, "norm1", &format!("{tower}.blocks.{index}.norm1"), &sum);
+        let x = self.norm_behind(graph, "norm1", &format!("{block}.norm1"), &sum);
 
-        let fc1 = self.layer(graph, index, "fc1", self.width, self.mlp, None);
+        let spec = LinearSpec {
+            name: format!("{block}.fc1"),
+            inputs: self.width,
+            outputs: self.mlp,
+            precision: self.precision,
+            bias: true,
+            groups: vec![self.smooth_load(format!("{block}.fc1"), 1.0, 2 * index + 1, smoothing)],
+        };
+        let fc1 = graph.linear_layer("fc1", spec);
         let fc2 = self.layer(graph, index, "fc2", self.mlp, self.width, None);
-        let input = graph.linear_input("norm1", &x, self.precision);
+        let even = self.smooth(graph, "norm1", &format!("{block}.norm1"), 2 * index + 1, &x, smoothing);
+        let input = graph.linear_input("norm1", &even, self.precision);
         let hidden = graph.linear("fc1", &input, &fc1);
         let active = graph.activation("activation", &hidden, self.activation);
         let input = graph.linear_input("activation", &active, self.precision);
         let update = graph.linear("fc2", &input, &fc2);
         let sum = graph.node("Add", "perceived", &[&x, &update]);
-        let x = self.norm_behind(graph, "norm2", &format!("{tower}.blocks.{index}.norm2"), &sum);
-        graph.rename(x, &format!("{tower}.blocks.{index}.tokens"))
+        let x = self.norm_behind(graph, "norm2", &format!("{block}.norm2"), &sum);
+        graph.rename(x, &format!("{block}.tokens"))
+    }
+
+    /// What a layer of the block takes: in integers, `x` evened out behind the norm called `name`, which is the one with number `norm`.
+    fn smooth(
+        &self,
+        graph: &mut Graph<'a>,
+        step: &str,
+        name: &str,
+        norm: usize,
+        x: &Value,
+        smoothing: &Rc<Smoothing<'a>>,
+    ) -> Value {
+        if self.precision != Precision::I8 {
+            return x.clone();
+        }
+        let (width, stride) = (self.width, padded(self.width));
+        let smoothing = smoothing.clone();
+        let factors = graph.rows_of_floats(&format!("{name}.smooth"), &[stride], move || smoothing.factors(norm));
+        let factors = graph.columns(&format!("{step}/smooth"), &factors, width, stride);
+        graph.node("Mul", &format!("{step}/even"), &[x, &factors])
+    }
+
+    /// Reads a layer behind the norm with number `norm`, times `scale`.
+    fn smooth_load(&self, layer: String, scale: f64, norm: usize, smoothing: &Rc<Smoothing<'a>>) -> Load<'a> {
+        let load = self.load(Affine { layer, norm: None, scale, bias: true });
+        if self.precision != Precision::I8 {
+            return load;
+        }
+        let smoothing = smoothing.clone();
+        Box::new(move || smoothing.fold(norm, load()?))
     }
 
     /// LayerNorm with the gain and bias of the norm called `name`.

@@ -1,11 +1,14 @@
 //! The text tower's graph.
 
+use std::rc::Rc;
+
 use edgelip::onnx::{Attribute, Dim, ElementType, OnnxModel, ValueInfo};
 
 use crate::error::Error;
 use crate::source::{NormPlace, Source, TextConfig, TextPooling};
 
 use super::builder::{Graph, Value};
+use super::smooth::Smoothing;
 use super::token_embedding::TokenEmbedding;
 use super::transformer::{Queries, Transformer};
 use super::{TextOptions, metadata};
@@ -102,8 +105,9 @@ fn full_blocks<'a>(graph: &mut Graph<'a>, transformer: &Transformer<'a>, x: &Val
     let axes = graph.ints(&[1, 2]);
     let mask = graph.node("Unsqueeze", "mask/rows", &[&mask, &axes]);
     let mut x = transformer.norm_behind(graph, "norm", "text.embed_norm", x);
+    let smoothing = Rc::new(Smoothing::new(transformer.source));
     for index in 0..transformer.blocks {
-        x = transformer.post_norm_block(graph, index, &x, &mask);
+        x = transformer.post_norm_block(graph, index, &x, &mask, &smoothing);
     }
     transformer.pool_mean(graph, &x, &given, embedding, "text_embeds");
 }

@@ -44,7 +44,7 @@ impl<'a> Transformer<'a> {
         bias: Option<&Value>,
     ) -> [Value; 2] {
         graph.enter(format!("blocks.{index}"));
-        let qkv = self.qkv_layer(graph, index, Some("norm1"));
+        let qkv = self.qkv_layer(graph, index);
         let out = self.layer(graph, index, "out", self.width, self.width, None);
         let normed = graph.layer_norm("norm1", x, self.width, self.norm_eps);
         let input = graph.linear_input("norm1", &normed, self.precision);
@@ -125,14 +125,13 @@ impl<'a> Transformer<'a> {
         unit
     }
 
-    /// Queries, keys and values of a block, the block's norm in front of them folded in.
-    pub fn qkv_layer(&self, graph: &mut Graph<'a>, index: usize, norm: Option<&str>) -> Linear {
+    fn qkv_layer(&self, graph: &mut Graph<'a>, index: usize) -> Linear {
         let block = format!("{}.blocks.{index}", graph.tower());
         let scale = 1.0 / ((self.width / self.heads) as f64).sqrt();
         let group = |part: &str, scale| {
             self.load(Affine {
                 layer: format!("{block}.{part}"),
-                norm: norm.map(|norm| format!("{block}.{norm}")),
+                norm: Some(format!("{block}.norm1")),
                 scale,
                 bias: true,
             })

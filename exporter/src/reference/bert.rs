@@ -9,6 +9,7 @@ use crate::Error;
 use crate::source::{Source, TextConfig, TextPooling};
 
 /// The l2-normalised means `[texts, embedding]` of the tokens that come out for the embedded tokens `[tokens, width]` of each text.
+/// `observe` sees each text's tokens behind each norm: 0 is the embedding's, each block has two more.
 ///
 /// # Errors
 /// A tensor that can't be read or has a wrong shape, another pooling than the mean.
@@ -17,6 +18,7 @@ pub fn embed(
     config: &TextConfig,
     shape: Shape,
     mut batch: Vec<Array2<f32>>,
+    observe: &mut dyn FnMut(usize, &Array2<f32>),
 ) -> Result<Array2<f32>, Error> {
     if config.pooling != TextPooling::Mean {
         return Err(Error::Reference(format!("post-norms with {} are not known", config.pooling.name())));
@@ -24,11 +26,15 @@ pub fn embed(
     let norm = Norm::read(source, "text.embed_norm", shape.width, shape.eps)?;
     for x in &mut batch {
         *x = norm.apply(x);
+        observe(0, x);
     }
-    for block in 0..config.blocks {
-        let block = Block::read(source, &format!("text.blocks.{block}"), shape)?;
+    for index in 0..config.blocks {
+        let block = Block::read(source, &format!("text.blocks.{index}"), shape)?;
         for x in &mut batch {
-            *x = block.apply(x);
+            *x = block.attend(x);
+            observe(2 * index + 1, x);
+            *x = block.perceive(x);
+            observe(2 * index + 2, x);
         }
     }
     let embedding = source.model().embedding;
@@ -78,13 +84,17 @@ impl Block {
         })
     }
 
-    /// `[tokens, width]` in and out.
-    fn apply(&self, x: &Array2<f32>) -> Array2<f32> {
+    /// Tokens `[tokens, width]` in and out.
+    fn attend(&self, x: &Array2<f32>) -> Array2<f32> {
         let (q, k, v) = (self.q.apply(x), self.k.apply(x), self.v.apply(x));
         let mixed = attention(&q, &k, &v, self.shape.heads, Mask::default());
-        let x = self.norm1.apply(&(x + &self.out.apply(&mixed)));
-        let mut hidden = self.fc1.apply(&x);
+        self.norm1.apply(&(x + &self.out.apply(&mixed)))
+    }
+
+    /// Tokens `[tokens, width]` in and out.
+    fn perceive(&self, x: &Array2<f32>) -> Array2<f32> {
+        let mut hidden = self.fc1.apply(x);
         hidden.mapv_inplace(|value| activate(self.shape.activation, value));
-        self.norm2.apply(&(&x + &self.fc2.apply(&hidden)))
+        self.norm2.apply(&(x + &self.fc2.apply(&hidden)))
     }
 }

@@ -19,5 +19,5 @@ mod text;
 mod vision;
 
 pub use merge::{Merging, Rule};
-pub use text::text;
+pub use text::{norm_ranges, text};
 pub use vision::vision;

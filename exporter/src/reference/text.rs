@@ -16,17 +16,10 @@ use crate::source::{NormPlace, Source, TextConfig, TextPooling};
 /// vocabulary, a text without its end token.
 pub fn text(source: &dyn Source, texts: &[Vec<u32>]) -> Result<Array2<f32>, Error> {
     let config = source.model().text()?;
-    let shape = Shape {
-        width: config.width,
-        heads: config.heads,
-        mlp: config.mlp,
-        activation: config.activation,
-        eps: config.norm_eps,
-    };
-
+    let shape = shape(config);
     let mut batch = embed_tokens(source, config, texts)?;
     if config.norm == NormPlace::Post {
-        return bert::embed(source, config, shape, batch);
+        return bert::embed(source, config, shape, batch, &mut |_, _| ());
     }
     for block in 0..config.blocks {
         let name = format!("text.blocks.{block}");
@@ -51,6 +44,37 @@ pub fn text(source: &dyn Source, texts: &[Vec<u32>]) -> Result<Array2<f32>, Erro
         out.assign(&normalized(projection.dot(&pooled.row(0)).view()));
     }
     Ok(embeddings)
+}
+
+/// The largest magnitude of each channel `[width]` behind each norm of a tower with post-norms, over all tokens of the texts: the
+/// embedding's norm first, then two for each block.
+///
+/// # Errors
+/// As [`text`]; [`Error::Reference`] for a tower with pre-norms.
+pub fn norm_ranges(source: &dyn Source, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, Error> {
+    let config = source.model().text()?;
+    if config.norm != NormPlace::Post {
+        return Err(Error::Reference("only post-norms have ranges of their own".into()));
+    }
+    let mut ranges = vec![vec![0.0f32; config.width]; 1 + 2 * config.blocks];
+    let mut observe = |norm: usize, x: &Array2<f32>| {
+        for row in x.outer_iter() {
+            ranges[norm].iter_mut().zip(row).for_each(|(range, &value)| *range = range.max(value.abs()));
+        }
+    };
+    let batch = embed_tokens(source, config, texts)?;
+    bert::embed(source, config, shape(config), batch, &mut observe)?;
+    Ok(ranges)
+}
+
+fn shape(config: &TextConfig) -> Shape {
+    Shape {
+        width: config.width,
+        heads: config.heads,
+        mlp: config.mlp,
+        activation: config.activation,
+        eps: config.norm_eps,
+    }
 }
 
 /// The rows of the token table, with their positions and, in BERT, the type of all of them.

@@ -5,7 +5,7 @@
 //! runtime runs.
 
 mod cut;
-mod inputs;
+pub(crate) mod inputs;
 mod native;
 mod report;
 #[cfg(test)]
