@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use edgelip_models::config::{Config, Rule, Spread};
-use edgelip_models::merging::plan;
+use edgelip_models::merging::{Choice, plan};
 use edgelip_models::vision::Merge;
 
 /// What may differ from the model's training.
@@ -27,8 +27,8 @@ impl MergeArgs {
             None => trained.map_or(Rule::Ward, |merging| merging.rule),
         };
         let spread = trained.map_or(Spread::Auto, |merging| merging.spread);
-        let schedule = plan(&config.vision, rule, spread, rate)?;
         let guide = self.guide.unwrap_or(trained.map_or(0.0, |merging| merging.guide));
+        let schedule = plan(&config.vision, Choice { rule, guided: guide > 0.0 }, spread, rate)?;
         let semantic = trained.map_or(0.5, |merging| merging.semantic);
         let merge = (rate > 0.0).then_some(Merge { rule, counts: schedule.merged, guide, semantic });
         Ok((merge, schedule.saving))

@@ -6,4 +6,4 @@ mod schedule;
 
 pub use guide::{energy, guide};
 pub use pairs::{Tokens, merge};
-pub use schedule::{Schedule, macs, plan, snake};
+pub use schedule::{Choice, Schedule, macs, plan, snake};

@@ -20,8 +20,17 @@ pub struct Schedule {
     pub saving: f64,
 }
 
+/// How the pairs are chosen, as far as it costs something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// What scores them.
+    pub rule: Rule,
+    /// Whether a guide stretches their distances.
+    pub guided: bool,
+}
+
 /// Multiply-adds of the tower for one image, with the cost of choosing the pairs.
-pub fn macs(vision: &Vision, rule: Option<Rule>, merged: &[i64]) -> i64 {
+pub fn macs(vision: &Vision, choice: Choice, merged: &[i64]) -> i64 {
     let Vision { width: d, mlp, .. } = *vision;
     let (grid, patches) = (vision.grid(), vision.grid() * vision.grid());
     let embed = embedding_macs(vision);
@@ -35,8 +44,8 @@ pub fn macs(vision: &Vision, rule: Option<Rule>, merged: &[i64]) -> i64 {
         }
         total += 4 * tokens * d * d + 2 * tokens * tokens * d;
         if r > 0 {
-            let features = if rule == Some(Rule::Tome) { d / vision.heads } else { 2 * d };
-            total += (tokens + 1) / 2 * (tokens / 2) * features + r * d;
+            let features = if choice.rule == Rule::Tome { d / vision.heads } else { 2 * d };
+            total += (tokens + 1) / 2 * (tokens / 2) * features + if choice.guided { tokens * d } else { 0 };
         }
         tokens -= r;
         total += 2 * tokens * d * mlp;
@@ -62,20 +71,21 @@ fn embedding_macs(vision: &Vision) -> i64 {
 ///
 /// # Errors
 /// [`Error::Config`] if the rate can't be reached; the largest that can is named.
-pub fn plan(vision: &Vision, rule: Rule, spread: Spread, rate: f64) -> Result<Schedule, Error> {
+pub fn plan(vision: &Vision, choice: Choice, spread: Spread, rate: f64) -> Result<Schedule, Error> {
     let nothing = vec![0; vision.spatial_blocks as usize];
     if rate == 0.0 {
         return Ok(Schedule { merged: nothing, saving: 0.0 });
     }
-    let unmerged = macs(vision, None, &nothing) as f64;
+    let unmerged = macs(vision, choice, &nothing) as f64;
     let at = |scale: f64| {
-        let merged = counts(vision, spread, rate, scale);
-        let saving = 1.0 - macs(vision, Some(rule), &merged) as f64 / unmerged;
+        let merged = counts(vision, choice, spread, rate, scale);
+        let saving = 1.0 - macs(vision, choice, &merged) as f64 / unmerged;
         Schedule { merged, saving }
     };
     let distance = |schedule: &Schedule| (schedule.saving - rate).abs();
+    let patches = vision.grid() * vision.grid();
     let (mut low, mut high) =
-        (0.0, if spread == Spread::Constant { (vision.grid() * vision.grid()) as f64 } else { 0.5 });
+        (0.0, if spread == Spread::Constant { (patches * vision.spatial_blocks) as f64 } else { 0.5 });
     let mut best = at(high);
     let mut largest = best.saving;
     for _ in 0..50 {
@@ -87,24 +97,26 @@ pub fn plan(vision: &Vision, rule: Rule, spread: Spread, rate: f64) -> Result<Sc
             high = middle
         }
         largest = largest.max(schedule.saving);
-        if distance(&schedule) < distance(&best) {
+        // A rate above 0 asks for merging: no merging at all is never the answer.
+        if schedule.saving > 0.0 && distance(&schedule) < distance(&best) {
             best = schedule;
         }
     }
-    if rate > largest + SLACK {
+    if rate > largest + SLACK || best.saving <= 0.0 {
         let largest = (largest.max(0.0) * 1000.0).floor() / 1000.0;
         return Err(Error::Config(format!("compression rate {rate} can't be reached: the largest is {largest}")));
     }
     Ok(best)
 }
 
-/// Whole numbers that follow the ideal ones: what rounding or a limit holds back is merged in the next block.
-fn counts(vision: &Vision, spread: Spread, rate: f64, scale: f64) -> Vec<i64> {
+/// Whole numbers that follow the ideal ones: what rounding or a limit holds back is merged in the next block, and so is what would save
+/// less than choosing it costs.
+fn counts(vision: &Vision, choice: Choice, spread: Spread, rate: f64, scale: f64) -> Vec<i64> {
     let blocks = vision.spatial_blocks as usize;
     let start = vision.grid() * vision.grid() + 1;
     let mut merged = vec![0; blocks];
     let (mut ideal, mut done) = (0.0, 0);
-    for (block, count) in merged.iter_mut().enumerate().take(blocks.saturating_sub(1)) {
+    for block in 0..blocks.saturating_sub(1) {
         let tokens = (start as f64 - ideal).max(0.0);
         ideal += match spread {
             Spread::Constant => scale,
@@ -116,8 +128,14 @@ fn counts(vision: &Vision, spread: Spread, rate: f64, scale: f64) -> Vec<i64> {
             Spread::Auto | Spread::Geo => scale * tokens,
         };
         let most = (start - done - 1) / 2;
-        *count = (ideal.min(start as f64).round() as i64 - done).clamp(0, most);
-        done += *count;
+        let count = (ideal.min(start as f64).round() as i64 - done).clamp(0, most);
+        let without = macs(vision, choice, &merged);
+        merged[block] = count;
+        if macs(vision, choice, &merged) < without {
+            done += count;
+        } else {
+            merged[block] = 0;
+        }
     }
     merged
 }
@@ -137,6 +155,8 @@ pub fn snake(grid: i64) -> Vec<i64> {
 mod tests {
     use super::*;
     use crate::config::Readout;
+
+    const WARD: Choice = Choice { rule: Rule::Ward, guided: false };
 
     fn vision() -> Vision {
         Vision {
@@ -170,27 +190,32 @@ mod tests {
         };
         // Patches 4·12·4, transforms 2·8·4·4 and product 2·8·4, MLP 2·4·4·8; a block of 5 tokens 4·5·16 + 2·25·4 + 2·5·32; the class row.
         let (embed, frequency, block, last) = (192, 256 + 64 + 256, 320 + 200 + 320, 2 * 5 * 16 + 40 + 32 + 64);
-        assert_eq!(macs(&tiny, None, &[0, 0]), embed + frequency + block + last + 24);
+        assert_eq!(macs(&tiny, WARD, &[0, 0]), embed + frequency + block + last + 24);
+        // One of 5 tokens merges: 3 × 2 pairs by keys and tokens, one token less in MLP and class row; the guide looks at each token once.
+        let merged = macs(&tiny, WARD, &[1, 0]);
+        assert_eq!(macs(&tiny, WARD, &[0, 0]) - merged, 2 * 4 * 8 + 2 * 16 + 2 * 4 - 6 * 8);
+        assert_eq!(macs(&tiny, Choice { guided: true, ..WARD }, &[1, 0]) - merged, 5 * 4);
+        assert_eq!(macs(&tiny, Choice { rule: Rule::Tome, guided: false }, &[1, 0]) - merged, -6 * 4);
     }
 
     #[test]
     fn rates_are_met_and_the_last_block_keeps_its_tokens() {
         for spread in [Spread::Auto, Spread::Geo, Spread::Constant] {
             for rate in [0.2, 0.3, 0.5] {
-                let schedule = plan(&vision(), Rule::Ward, spread, rate).unwrap();
+                let schedule = plan(&vision(), WARD, spread, rate).unwrap();
                 assert!((schedule.saving - rate).abs() < 0.02, "{spread:?} {rate}: {schedule:?}");
                 assert_eq!(schedule.merged.last(), Some(&0));
             }
         }
         for rate in [0.6, 0.7] {
-            let schedule = plan(&vision(), Rule::Ward, Spread::Geo, rate).unwrap();
+            let schedule = plan(&vision(), WARD, Spread::Geo, rate).unwrap();
             assert!((schedule.saving - rate).abs() < 0.02, "{rate}: {schedule:?}");
         }
     }
 
     #[test]
     fn an_unreachable_rate_names_the_largest() {
-        let error = plan(&vision(), Rule::Ward, Spread::Geo, 0.95).unwrap_err().to_string();
+        let error = plan(&vision(), WARD, Spread::Geo, 0.95).unwrap_err().to_string();
         assert!(error.contains("the largest is 0."), "{error}");
     }
 
