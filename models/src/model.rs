@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::objective::{Classifier, Contrastive};
 use crate::parameters::Parameters;
 use crate::publish::take;
+use crate::resolution;
 use crate::tensor_file;
 use crate::text::OwnTower;
 use crate::vision::{ImageTower, Outputs};
@@ -34,10 +35,25 @@ impl Trained {
     /// # Errors
     /// [`Error::Io`], or [`Error::Malformed`] if a tensor or the configuration is missing.
     pub fn open(path: &Path, device: Device, precision: Option<Precision>) -> Result<Trained, Error> {
+        Trained::open_at(path, device, precision, None)
+    }
+
+    /// The same for images of another side, if one is given: see [`resolution`].
+    ///
+    /// # Errors
+    /// Those of [`Trained::open`], and [`Error::Config`] if the side is not a multiple of the patch.
+    pub fn open_at(
+        path: &Path,
+        device: Device,
+        precision: Option<Precision>,
+        image: Option<i64>,
+    ) -> Result<Trained, Error> {
         let mut contents = tensor_file::read(path)?;
         let mut config: Config =
             toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))?;
         config.train.precision = precision.unwrap_or(config.train.precision);
+        let trained = config.vision.clone();
+        config.vision = resolution::at(&trained, image.unwrap_or(trained.image))?;
         let outputs = match config.objective {
             Objective::Catlip => Outputs::default(),
             Objective::Clip | Objective::Mlip => Contrastive::outputs(&config),
@@ -55,6 +71,7 @@ impl Trained {
                     true => take(&mut contents, &parameter.name),
                     false => contents.take(&format!("average.{}", parameter.name)),
                 }?;
+                let value = resolution::resample(&parameter.name, value, &trained, &config.vision);
                 parameter.tensor.shallow_clone().f_copy_(&value.to_kind(Kind::Float))?;
             }
             Ok::<_, Error>(())

@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 
 use crate::config::{Config, Objective};
 use crate::error::Error;
+use crate::resolution;
 use crate::tensor_file::{self, Contents, replace};
 
 /// Queries, keys and values, in the order of `qkv_proj`.
@@ -15,14 +16,18 @@ const PATCH: &str = "vision_model.embeddings.patch_embedding.weight";
 /// Tensors that only training needs.
 const TRAINING_ONLY: [&str; 3] = ["logit_scale", "frequency_logit_scale", "token_logit_scale"];
 
-/// Writes `model.safetensors`, `config.json`, `preprocessor_config.json` and `training.toml`; the bytes of the first.
+/// Writes `model.safetensors`, `config.json`, `preprocessor_config.json` and `training.toml`; the bytes of the first. With `image`, the
+/// model is one for images of that side: see [`resolution`].
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Malformed`] if the checkpoint is not a run's.
-pub fn publish(checkpoint: &Path, folder: &Path) -> Result<u64, Error> {
+/// [`Error::Io`], [`Error::Malformed`] if the checkpoint is not a run's, [`Error::Config`] if the side is not a multiple of the patch.
+pub fn publish(checkpoint: &Path, folder: &Path, image: Option<i64>) -> Result<u64, Error> {
     let mut contents = tensor_file::read(checkpoint)?;
-    let text = contents.word("config")?.to_owned();
-    let config: Config = toml::from_str(&text).map_err(|error| Error::malformed(checkpoint, error))?;
+    let mut config: Config =
+        toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(checkpoint, error))?;
+    let trained = config.vision.clone();
+    config.vision = resolution::at(&trained, image.unwrap_or(trained.image))?;
+    let text = toml::to_string(&config).map_err(|error| Error::Config(error.to_string()))?;
     let mut names: Vec<String> =
         contents.names().filter_map(|name| name.strip_prefix("average.").map(str::to_owned)).collect();
     names.sort();
@@ -30,7 +35,8 @@ pub fn publish(checkpoint: &Path, folder: &Path) -> Result<u64, Error> {
 
     let mut tensors: Vec<(String, Tensor)> = Vec::new();
     for name in names.iter().filter(|name| !TRAINING_ONLY.contains(&name.as_str())) {
-        let tensor = contents.take(&format!("average.{name}"))?.to_kind(Kind::Half);
+        let tensor = contents.take(&format!("average.{name}"))?;
+        let tensor = resolution::resample(name, tensor, &trained, &config.vision).to_kind(Kind::Half);
         match name.split_once("qkv_proj") {
             Some((block, kind)) => {
                 let split = tensor.chunk(3, 0).into_iter().zip(PARTS);

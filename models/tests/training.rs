@@ -129,7 +129,7 @@ fn a_published_model_is_the_average_in_half_precision() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config(Objective::Mlip, 20));
     train(&config, folder.path(), Stop::default());
     let published = folder.path().join("published");
-    publish(&folder.path().join("checkpoint.safetensors"), &published).unwrap();
+    publish(&folder.path().join("checkpoint.safetensors"), &published, None).unwrap();
     let [run, out] = [folder.path().join("checkpoint.safetensors"), published.join("model.safetensors")]
         .map(|path| Trained::open(&path, Device::Cpu, None).unwrap());
     let data = dataset(8, 5);
@@ -142,6 +142,29 @@ fn a_published_model_is_the_average_in_half_precision() {
     assert!(
         names.contains(&"vision_model.encoder.layers.2.self_attn.q_proj.weight") && !names.contains(&"logit_scale")
     );
+}
+
+#[test]
+fn a_model_published_for_smaller_images_is_the_model_opened_for_them() {
+    let (folder, config) = (tempfile::tempdir().unwrap(), config(Objective::Mlip, 200));
+    train(&config, folder.path(), Stop::default());
+    let (run, published) = (folder.path().join("checkpoint.safetensors"), folder.path().join("published"));
+    publish(&run, &published, Some(12)).unwrap();
+    let out = Trained::open(&published.join("model.safetensors"), Device::Cpu, None).unwrap();
+    assert_eq!(out.config.vision.image, 12);
+    let small = Trained::open_at(&run, Device::Cpu, None, Some(12)).unwrap();
+    let (data, test) = (dataset(8, 5), dataset(40, 2));
+    let embed = |model: &Trained| embed(&model.image, &data, None, Device::Cpu);
+    let cosines = (embed(&small) * embed(&out)).sum_dim_intlist([1].as_slice(), false, Kind::Float);
+    assert!(cosines.min().double_value(&[]) > 0.99999);
+    // Bars are bars on a grid of 3 × 3 too.
+    let texts = Texts::collect(&test, &config.templates);
+    let labels = LabelBank::new(&test, &texts, &bank(&texts, config.vision.embedding), 1).unwrap();
+    let images = edgelip_models::evaluate::embed(&small.image, &test, None, Device::Cpu);
+    let top1 = accuracy(&images.matmul(&labels.embeddings.transpose(0, 1)), &labels.labels, 1);
+    assert!(top1 > 0.7, "{top1}");
+    let error = Trained::open_at(&run, Device::Cpu, None, Some(13)).unwrap_err().to_string();
+    assert!(error.contains("not a multiple"), "{error}");
 }
 
 #[test]

@@ -25,6 +25,9 @@ pub struct Args {
     /// Take only so many images
     #[arg(long)]
     first: Option<usize>,
+    /// Side of the images in pixels, instead of the model's own
+    #[arg(long, value_name = "PIXELS")]
+    image: Option<i64>,
     /// Compression rate
     #[arg(long, default_value_t = 0.0)]
     rate: f64,
@@ -40,7 +43,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     guard(&args.out, args.force)?;
-    let model = Trained::open(&args.model, device(), Some(Precision::F32))?;
+    let model = Trained::open_at(&args.model, device(), Some(Precision::F32), args.image)?;
     let mut dataset = Dataset::read(&args.data.path)?;
     dataset.items.truncate(args.first.unwrap_or(usize::MAX));
     if dataset.items.is_empty() {

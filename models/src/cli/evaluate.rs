@@ -2,34 +2,43 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use comfy_table::Table;
+use anyhow::{Context, Result, bail};
 use edgelip_models::data::{Dataset, Source, Texts};
-use edgelip_models::evaluate::{LabelBank, embed, embed_with};
+use edgelip_models::evaluate::{LabelBank, embed, embed_with, likeness};
 use edgelip_models::model::Trained;
 use edgelip_models::text::{Bank, Encoder};
-use edgelip_models::vision::Merge;
+use edgelip_models::wordnet::{Vocabulary, WordNet};
 use serde_json::{Map, Value, json};
-use tch::Device;
+use tch::{Device, Tensor};
 
-use super::merge_args::MergeArgs;
-use super::model_files::{TextFiles, device};
+use super::comparison::{Measured, compare, print, write_csv, write_pairs};
+use super::model_files::{TextFiles, device, guard};
 use super::scores;
 use super::train::LabelFiles;
+use super::variants::{Variant, VariantArgs};
 
-/// Score a checkpoint's averaged weights: zero-shot, retrieval, probes, calibration, at each compression rate
+/// Score a checkpoint's averaged weights: zero-shot, retrieval, probes, calibration, for each image size, merging rule and rate
 ///
-/// Images with classes give zero-shot scores, images with sentences give recall; a catlip model's classifier is scored by its synsets.
+/// Images with classes give zero-shot scores, images with sentences give recall; a catlip model's classifier is scored by its synsets. The
+/// unchanged model comes first. Every other variant is compared with it on the same images: the cosine of the embeddings (the mean, and
+/// what one image in a hundred is at or below), and the difference in top-1 with its 95 % interval (Wald's for paired shares, adjusted as by
+/// Agresti and Min, 2005); likewise with plain `tome` at full size and about as many multiply-adds (within 1.5 % of the unchanged
+/// model's), if that is among the variants.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  edgelip-train evaluate runs/mlip/checkpoint.safetensors --data val.parquet --minilm minilm --rates 0,0.3,0.5,0.7
-  edgelip-train evaluate mlip-tiny/model.safetensors --data val.parquet --probe train-0.parquet --minilm minilm --json")]
+  edgelip-train evaluate runs/mlip/checkpoint.safetensors --data val.parquet --minilm minilm --rates 0.3,0.5,0.7
+  edgelip-train evaluate mlip-tiny/model.safetensors --data val.parquet --probe train-0.parquet --minilm minilm --json
+  edgelip-train evaluate mlip-tiny/model.safetensors --data val.parquet --minilm minilm \\
+    --rates 0.2,0.3,0.4,0.5,0.6,0.7 --rule ward,tome --guide 0,0.3 --image 64,56,48,40,32 --equal-macs --csv table.csv")]
 pub struct Args {
     /// A run's checkpoint, or a published model
     model: PathBuf,
     /// Images to score
     #[arg(long = "data", value_name = "PATH", required = true)]
     data: Vec<Source>,
+    /// Take only so many of them, evenly spread
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
     /// Images of the same classes for the linear probe and the nearest neighbours
     #[arg(long, value_name = "PATH")]
     probe: Vec<Source>,
@@ -37,103 +46,145 @@ pub struct Args {
     text: TextFiles,
     #[command(flatten)]
     labels: LabelFiles,
-    /// Compression rates
-    #[arg(long, value_delimiter = ',', default_value = "0")]
-    rates: Vec<f64>,
     #[command(flatten)]
-    merging: MergeArgs,
+    variants: VariantArgs,
     /// Names of a class that are used as prompts
     #[arg(long, default_value_t = 1)]
     names: usize,
-    /// Print JSON, one object for each rate
+    /// Print JSON, one object for each variant: the table of `edgelip-train plan`
     #[arg(long)]
     json: bool,
+    /// Write the table as CSV too
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write the paired differences of all variants of about equal cost as CSV
+    #[arg(long, value_name = "FILE")]
+    pairs: Option<PathBuf>,
+    /// Overwrite these files
+    #[arg(long)]
+    force: bool,
+}
+
+/// What images are held against.
+enum Against {
+    /// The synsets of a classifier.
+    Synsets(WordNet, Vocabulary),
+    /// Texts, and the classes among them.
+    Texts { texts: Texts, bank: Bank, labels: Option<LabelBank> },
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let model = Trained::open(&args.model, device(), None)?;
-    let read = |sources: &[Source]| -> Result<Dataset> {
-        let mut all = Dataset::default();
-        for source in sources {
-            all.extend(Dataset::read(&source.path)?);
-        }
-        Ok(all)
-    };
-    let dataset = read(&args.data)?;
+    for file in args.csv.iter().chain(&args.pairs) {
+        guard(file, args.force)?;
+    }
+    let own = Trained::open(&args.model, device(), None)?;
+    let variants = args.variants.variants(&own.config)?;
+    let mut dataset = read(&args.data)?;
     eprintln!("{} images, {}", dataset.items.len(), dataset.skipped);
+    if let Some(limit) = args.limit.filter(|&limit| limit < dataset.items.len()) {
+        let count = dataset.items.len();
+        let mut kept = (0..limit).map(|i| i * count / limit).peekable();
+        let mut index = 0..;
+        dataset.items.retain(|_| kept.next_if_eq(&index.next().unwrap_or_default()).is_some());
+        eprintln!("{} of them", dataset.items.len());
+    }
+    if dataset.items.is_empty() {
+        bail!("no usable image in --data");
+    }
     let probe = read(&args.probe)?;
-    let texts = Texts::collect(&dataset, &model.config.templates);
-    let rows = match &model.classifier {
-        Some(classifier) => {
-            let (net, vocabulary) = args.labels.open()?;
-            each_rate(&args, &model, |row, merge| {
-                let features = embed_with(&model.image, &dataset, merge, device(), &|features| features.spatial);
-                let logits = tch::no_grad(|| classifier.forward(&features.to_device(device()))).to_device(Device::Cpu);
-                scores::labels(row, &logits, &dataset, &net, &vocabulary);
-                Ok(())
-            })?
-        }
-        None => {
-            let tokenizer = args.text.tokenizer(model.config.text.tokens)?;
-            let encoder: &dyn Encoder = match &model.text {
-                Some(own) => own,
-                None => &args.text.minilm()?,
-            };
-            let bank = Bank::embed(&texts.strings, encoder, &tokenizer, false, args.text.cache.as_deref())?;
-            let labels = LabelBank::new(&dataset, &texts, &bank, args.names);
-            each_rate(&args, &model, |row, merge| {
-                let images = embed(&model.image, &dataset, merge, device());
-                if let Some(labels) = &labels {
-                    scores::classification(row, &images, labels, model.scale);
-                }
-                scores::sentences(row, &images, &texts, &bank);
-                if !probe.items.is_empty() {
-                    let labels = labels.as_ref().context("--probe needs images with classes in --data")?;
-                    let train = embed(&model.image, &probe, merge, device());
-                    scores::probes(row, &train, &probe, &images, &texts, labels)?;
-                }
-                Ok(())
-            })?
-        }
-    };
-    print(&rows, args.json)
+    let against = against(&args, &own, &dataset)?;
+
+    let mut measured: Vec<Measured> = Vec::new();
+    let mut sized: Option<Trained> = None;
+    for variant in variants {
+        let model = match sized.take().filter(|model| model.config.vision.image == variant.image) {
+            Some(model) => model,
+            None => Trained::open_at(&args.model, device(), None, Some(variant.image))?,
+        };
+        let one = measure(&model, &variant, &dataset, &probe, &against, measured.first())?;
+        eprintln!("{} done", variant.name());
+        measured.push(Measured { variant, ..one });
+        sized = Some(model);
+    }
+    compare(&mut measured);
+    if let Some(file) = &args.csv {
+        write_csv(file, &measured)?;
+    }
+    if let Some(file) = &args.pairs {
+        write_pairs(file, &measured)?;
+    }
+    print(&measured, args.json)
 }
 
-/// A row of scores for each compression rate.
-fn each_rate(
-    args: &Args,
+fn read(sources: &[Source]) -> Result<Dataset> {
+    let mut all = Dataset::default();
+    for source in sources {
+        all.extend(Dataset::read(&source.path)?);
+    }
+    Ok(all)
+}
+
+fn against(args: &Args, model: &Trained, dataset: &Dataset) -> Result<Against> {
+    if model.classifier.is_some() {
+        let (net, vocabulary) = args.labels.open()?;
+        return Ok(Against::Synsets(net, vocabulary));
+    }
+    let texts = Texts::collect(dataset, &model.config.templates);
+    let tokenizer = args.text.tokenizer(model.config.text.tokens)?;
+    let encoder: &dyn Encoder = match &model.text {
+        Some(own) => own,
+        None => &args.text.minilm()?,
+    };
+    let bank = Bank::embed(&texts.strings, encoder, &tokenizer, false, args.text.cache.as_deref())?;
+    let labels = LabelBank::new(dataset, &texts, &bank, args.names);
+    Ok(Against::Texts { texts, bank, labels })
+}
+
+/// The scores of one variant; `full` is the unchanged model's.
+fn measure(
     model: &Trained,
-    mut score: impl FnMut(&mut Map<String, Value>, Option<&Merge>) -> Result<()>,
-) -> Result<Vec<Map<String, Value>>> {
-    let one = |&rate: &f64| {
-        let (merge, saving) = args.merging.at(&model.config, rate)?;
-        let mut row = Map::new();
-        row.insert("rate".into(), json!(rate));
-        row.insert("saved".into(), json!(saving));
-        score(&mut row, merge.as_ref())?;
-        eprintln!("rate {rate} done");
-        Ok(row)
-    };
-    args.rates.iter().map(one).collect()
-}
-
-fn print(rows: &[Map<String, Value>], as_json: bool) -> Result<()> {
-    if as_json {
-        for row in rows {
-            println!("{}", serde_json::to_string(row)?);
+    variant: &Variant,
+    dataset: &Dataset,
+    probe: &Dataset,
+    against: &Against,
+    full: Option<&Measured>,
+) -> Result<Measured> {
+    let merge = variant.merge.as_ref();
+    let mut scored = Map::new();
+    let (embeddings, hits) = match (against, &model.classifier) {
+        (Against::Synsets(net, vocabulary), Some(classifier)) => {
+            let features = embed_with(&model.image, dataset, merge, device(), &|features| features.spatial);
+            let logits: Tensor = tch::no_grad(|| classifier.forward(&features.to_device(device())));
+            let hits = scores::labels(&mut scored, &logits.to_device(Device::Cpu), dataset, net, vocabulary);
+            (features, hits)
         }
-        return Ok(());
-    }
-    let Some(first) = rows.first() else { return Ok(()) };
-    let mut table = Table::new();
-    table.set_header(first.keys());
-    for row in rows {
-        table.add_row(row.iter().map(|(name, value)| match value.as_f64() {
-            Some(number) if name == "rate" => format!("{number}"),
-            Some(number) => format!("{:.1} %", number * 100.0),
-            None => value.to_string(),
-        }));
-    }
-    println!("{table}");
-    Ok(())
+        (Against::Texts { texts, bank, labels }, _) => {
+            let images = embed(&model.image, dataset, merge, device());
+            let hits = labels
+                .as_ref()
+                .map_or_else(Vec::new, |labels| scores::classification(&mut scored, &images, labels, model.scale));
+            scores::sentences(&mut scored, &images, texts, bank);
+            if !probe.items.is_empty() {
+                let labels = labels.as_ref().context("--probe needs images with classes in --data")?;
+                let train = embed(&model.image, probe, merge, device());
+                scores::probes(&mut scored, &train, probe, &images, texts, labels)?;
+            }
+            (images, hits)
+        }
+        (Against::Synsets(..), None) => bail!("the model has no classifier"),
+    };
+    let like = likeness(&embeddings, full.map_or(&embeddings, |full| &full.embeddings));
+    let merging = variant.merge.as_ref();
+    let mut row: Map<String, Value> = Map::new();
+    row.insert("image".into(), json!(variant.image));
+    row.insert("rule".into(), json!(variant.rule()));
+    row.insert("guide".into(), json!(merging.map_or(0.0, |merge| merge.guide)));
+    row.insert("rate".into(), json!(variant.rate));
+    row.insert("macs".into(), json!(variant.macs));
+    row.insert("saved".into(), json!(variant.saved));
+    row.insert("merged".into(), json!(merging.map_or(&[][..], |merge| &merge.counts)));
+    row.insert("cosine".into(), json!(like.mean));
+    row.insert("cosine_worst".into(), json!(like.worst));
+    row.extend(scored);
+    Ok(Measured { variant: variant.clone(), row, embeddings, hits })
 }

@@ -1,13 +1,16 @@
 //! Commands. Results go to stdout, logs to stderr; the exit status is 0, 1 for a failure, 2 for wrong arguments.
 
+mod comparison;
 mod embed;
 mod evaluate;
 mod merge_args;
 mod model_files;
+mod plan;
 mod publish;
 mod scores;
 mod synsets;
 mod train;
+mod variants;
 mod vocabulary;
 
 use std::process::ExitCode;
@@ -33,6 +36,7 @@ enum Command {
     Vocabulary(vocabulary::Args),
     Synsets(synsets::Args),
     Publish(publish::Args),
+    Plan(plan::Args),
 }
 
 /// Runs the command line.
@@ -47,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Vocabulary(args) => vocabulary::run(args),
         Command::Synsets(args) => synsets::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Plan(args) => plan::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

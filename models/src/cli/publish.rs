@@ -19,6 +19,9 @@ pub struct Args {
     /// Folder for model.safetensors, config.json, preprocessor_config.json and training.toml
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
+    /// Side of the images in pixels, instead of the model's own: positions and filters are resampled, nothing is trained
+    #[arg(long, value_name = "PIXELS")]
+    image: Option<i64>,
     /// Overwrite them
     #[arg(long)]
     force: bool,
@@ -26,7 +29,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     guard(&args.out.join("model.safetensors"), args.force)?;
-    let bytes = publish(&args.checkpoint, &args.out)?;
+    let bytes = publish(&args.checkpoint, &args.out, args.image)?;
     println!("{}: {:.1} MB", args.out.join("model.safetensors").display(), bytes as f64 / 1e6);
     Ok(())
 }

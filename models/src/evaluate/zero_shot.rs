@@ -37,9 +37,18 @@ impl LabelBank {
 
 /// The share of rows of `scores [images, classes]` whose label is among the `k` highest.
 pub fn accuracy(scores: &Tensor, labels: &[i64], k: i64) -> f64 {
+    among(scores, labels, k).to_kind(Kind::Double).mean(Kind::Double).double_value(&[])
+}
+
+/// Whether each row's label has the highest score.
+pub fn hits(scores: &Tensor, labels: &[i64]) -> Vec<bool> {
+    Vec::try_from(among(scores, labels, 1)).unwrap_or_default()
+}
+
+fn among(scores: &Tensor, labels: &[i64], k: i64) -> Tensor {
     let wanted = Tensor::from_slice(labels).unsqueeze(1);
     let (_, best) = scores.topk(k.min(scores.size()[1]), 1, true, true);
-    best.eq_tensor(&wanted).any_dim(1, false).to_kind(Kind::Double).mean(Kind::Double).double_value(&[])
+    best.eq_tensor(&wanted).any_dim(1, false)
 }
 
 #[cfg(test)]
@@ -52,5 +61,6 @@ mod tests {
         assert!((accuracy(&scores, &[0, 2, 0], 1) - 1.0 / 3.0).abs() < 1e-12);
         assert!((accuracy(&scores, &[0, 2, 0], 2) - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!(accuracy(&scores, &[0, 2, 0], 5), 1.0);
+        assert_eq!(hits(&scores, &[0, 2, 0]), [true, false, false]);
     }
 }
