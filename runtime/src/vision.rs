@@ -119,7 +119,7 @@ impl<'a> Vision<'a> {
         self.embed_patches(pixels, &mut buffers, parallel)?;
         parallel.finished(Step::Embed);
         self.filter(&mut buffers, twiddles, feature, parallel)?;
-        self.arrange(&mut buffers, &mut carried);
+        self.arrange(&mut buffers, &mut carried, parallel);
         for (index, block) in self.plan.blocks().enumerate() {
             let index = self.transformer.filters + index;
             let sight = Sight::All(carried.log_sizes(block.tokens));

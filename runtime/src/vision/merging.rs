@@ -49,7 +49,7 @@ impl Vision<'_> {
     }
 
     /// Measures the patches' energy on the grid, if merging is guided, and brings them into the order in which they merge.
-    pub(super) fn arrange(&self, buffers: &mut Buffers<'_>, carried: &mut Carried<'_>) {
+    pub(super) fn arrange(&self, buffers: &mut Buffers<'_>, carried: &mut Carried<'_>, parallel: &dyn Parallel) {
         if !self.arranges_late() {
             return;
         }
@@ -63,6 +63,7 @@ impl Vision<'_> {
             for (position, energy) in carried.energies[1..=count].iter_mut().enumerate() {
                 *energy = in_raster[order.patch(position)];
             }
+            parallel.finished(Step::Guide);
         }
         if !order.is_raster() {
             let (class, patches) = buffers.tokens.split_at(width);
