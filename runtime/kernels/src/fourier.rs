@@ -1,5 +1,7 @@
 use crate::parallel::{Slots, Tasks, complete};
+use crate::radices::Plan;
 use crate::table::Filter;
+use crate::unit_root::unit_root;
 use crate::{Kernels, LANES, Parallel, Rows, RowsMut, Shape};
 
 /// Most tokens along a side of a grid.
@@ -36,35 +38,10 @@ pub fn fourier_twiddles(grid: [usize; 2], twiddles: &mut [f32]) -> Result<(), Sh
     let (along_width, along_height) = twiddles.split_at_mut(2 * grid[1]);
     for (roots, side) in [(along_width, grid[1]), (along_height, grid[0])] {
         for (k, root) in roots.as_chunks_mut().0.iter_mut().enumerate() {
-            let [cosine, sine] = on_circle(k, side);
-            *root = [cosine as f32, -sine as f32];
+            *root = unit_root(k, side);
         }
     }
     Ok(())
-}
-
-/// Cosine and sine of `2π k / n` for `k < n`. The octant is found in integers, so that mirrored angles have mirrored values
-/// and quarter turns are exact.
-fn on_circle(k: usize, n: usize) -> [f64; 2] {
-    if 2 * k > n {
-        let [cosine, sine] = on_circle(n - k, n);
-        return [cosine, -sine];
-    }
-    if 4 * k > n {
-        let [cosine, sine] = in_quarter(2 * n - 4 * k, n);
-        return [-cosine, sine];
-    }
-    in_quarter(4 * k, n)
-}
-
-/// Cosine and sine of `k / n` quarter turns for `k <= n`.
-fn in_quarter(k: usize, n: usize) -> [f64; 2] {
-    let angle = |k: usize| core::f64::consts::FRAC_PI_2 * k as f64 / n as f64;
-    if 2 * k > n {
-        [libm::sin(angle(n - k)), libm::cos(angle(n - k))]
-    } else {
-        [libm::cos(angle(k)), libm::sin(angle(k))]
-    }
 }
 
 const WRONG_TWIDDLES: &str = "the twiddles are not those of the grid";
@@ -121,7 +98,7 @@ impl Kernels {
         let (along_width, along_height) = twiddles.split_at(2 * width);
         let (y, bias) = (y.share(), bias.as_chunks().0);
         let tasks = Tasks::new(bias.len());
-        let plan = crate::radices::Plan::new(grid);
+        let plan = Plan::new(grid);
         let body = || {
             let Some((_, scratch)) = slots.claim() else { return };
             while let Some(panel) = tasks.claim() {

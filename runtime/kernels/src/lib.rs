@@ -30,6 +30,7 @@ mod pairing;
 mod parallel;
 #[cfg(feature = "std")]
 mod pool;
+#[allow(dead_code, reason = "the plain twins do without")]
 mod radices;
 mod rows;
 mod shape;
@@ -42,6 +43,7 @@ mod shape;
 mod simd;
 mod step;
 mod table;
+mod unit_root;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;

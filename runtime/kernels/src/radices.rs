@@ -1,9 +1,15 @@
 use crate::fourier::MAX_SIDE;
 
 /// Most factors of a side.
-const MOST: usize = 6;
+const MOST: usize = 4;
 
-/// The factors that a transform of some length is made of, odd ones first.
+/// Transforms that are done in registers at one go.
+pub(crate) const WHOLE: [usize; 11] = [1, 2, 3, 4, 5, 7, 8, 9, 12, 14, 16];
+
+/// The factors that a transform of some length is made of.
+///
+/// All but the last are 3, 5, 7 or 8, and what is left after an 8 is even. The last is one of [`WHOLE`], or, if the length has a
+/// prime factor that is none, the whole length, and the transform a plain sum.
 #[derive(Clone, Copy)]
 pub(crate) struct Radices {
     radices: [usize; MOST],
@@ -12,34 +18,30 @@ pub(crate) struct Radices {
 }
 
 impl Radices {
-    /// Of a length `1..=MAX_SIDE`.
+    /// For a length within `1..=MAX_SIDE`.
     pub fn of(n: usize) -> Radices {
-        let mut this = Radices { radices: [1; MOST], count: 0, n };
+        let mut this = Radices { radices: [n; MOST], count: 0, n };
         let mut rest = n;
-        let mut odd = 3;
-        while rest >> rest.trailing_zeros() > 1 {
-            if rest.is_multiple_of(odd) {
-                this.push(odd);
-                rest /= odd;
-            } else {
-                odd += 2;
-            }
+        while !WHOLE.contains(&rest) {
+            let Some(radix) = [3, 5, 7, 8].into_iter().find(|radix| rest.is_multiple_of(*radix)) else {
+                return Radices { radices: [n; MOST], count: 1, n };
+            };
+            this.radices[this.count] = radix;
+            this.count += 1;
+            rest /= radix;
         }
-        while rest > 1 || this.count == 0 {
-            let even = rest.min(8);
-            this.push(even);
-            rest /= even;
-        }
+        this.radices[this.count] = rest;
+        this.count += 1;
         this
-    }
-
-    fn push(&mut self, radix: usize) {
-        self.radices[self.count] = radix;
-        self.count += 1;
     }
 
     pub fn all(&self) -> &[usize] {
         &self.radices[..self.count]
+    }
+
+    /// All but the last, and the last.
+    pub fn split(&self) -> (&[usize], usize) {
+        (&self.radices[..self.count - 1], self.radices[self.count - 1])
     }
 
     /// Which coefficient a transform in place leaves at `position`.
@@ -58,46 +60,79 @@ impl Radices {
 /// How the lines of a grid are transformed.
 pub(crate) struct Plan {
     pub column: Radices,
-    pub row: Radices,
     /// First coefficient of each block of the last stage of a column.
     pub order: [u8; MAX_SIDE],
-    /// Which coefficient of the row is found at each place; whether it is its mirror image
+    levels: [Level; MOST],
+    count: usize,
+    /// Which coefficient is found at each place of a transformed row, and whether as its mirror image.
     pub frequencies: [(u8, bool); MAX_SIDE / 2 + 1],
+}
+
+/// A step of the transform of `r · m` real numbers: of its coefficients, those that are no multiples of `r`.
+///
+/// `r`-point transforms leave a branch of `m` complex numbers for each `k` below `r / 2`, which become the coefficients
+/// `k + r q`; if `r` is even, `m / 2` complex numbers that become the coefficients `r / 2 + r (2 q + 1)`; and `m` real numbers
+/// for the next level.
+#[derive(Clone, Copy)]
+pub(crate) struct Level {
+    pub r: usize,
+    pub m: usize,
+    /// For each branch.
+    pub branch: Radices,
+    /// For the middle branch of half the length.
+    pub middle: Radices,
+}
+
+impl Level {
+    /// Complex numbers that this level leaves, and the last one also of the rest.
+    pub fn places(&self) -> usize {
+        if self.m == 1 { self.r / 2 + 1 } else { (self.r - 1) / 2 * self.m + (self.r - 1) % 2 * (self.m / 2) }
+    }
 }
 
 impl Plan {
     pub fn new([height, width]: [usize; 2]) -> Plan {
-        let (column, row) = (Radices::of(height), Radices::of(width));
-        let mut plan = Plan { column, row, order: [0; MAX_SIDE], frequencies: [(0, false); MAX_SIDE / 2 + 1] };
-        let last = column.all()[column.count - 1];
+        let column = Radices::of(height);
+        let one = Radices::of(1);
+        let mut plan = Plan {
+            column,
+            order: [0; MAX_SIDE],
+            levels: [Level { r: 1, m: 1, branch: one, middle: one }; MOST],
+            count: 0,
+            frequencies: [(0, false); MAX_SIDE / 2 + 1],
+        };
+        let (_, last) = column.split();
         for block in 0..height / last {
             plan.order[block] = column.frequency(block * last) as u8;
         }
-        let (mut n, mut times, mut at) = (width, 1, 0);
+        let mut at = 0;
         let mut push = |frequency: usize| {
             let mirrored = 2 * frequency > width;
             plan.frequencies[at] = (if mirrored { width - frequency } else { frequency } as u8, mirrored);
             at += 1;
         };
-        for &r in row.all() {
-            let m = n / r;
-            let inner = Radices::of(m);
+        let (mut m, mut times) = (width, 1);
+        for &r in Radices::of(width).all() {
+            m /= r;
+            let (branch, middle) = (Radices::of(m), Radices::of(m.div_ceil(2)));
             for k in 1..r.div_ceil(2) {
-                for position in 0..m {
-                    push(times * (k + r * inner.frequency(position)));
-                }
+                (0..m).for_each(|position| push(times * (k + r * branch.frequency(position))));
             }
             if r % 2 == 0 && m == 1 {
                 push(times * r / 2);
             } else if r % 2 == 0 {
-                let inner = Radices::of(m / 2);
-                for position in 0..m / 2 {
-                    push(times * (r / 2 + r * (2 * inner.frequency(position) + 1)));
-                }
+                (0..m / 2).for_each(|position| push(times * (r / 2 + r * (2 * middle.frequency(position) + 1))));
             }
-            (n, times) = (m, times * r);
+            plan.levels[plan.count] = Level { r, m, branch, middle };
+            plan.count += 1;
+            times *= r;
         }
         push(0);
         plan
+    }
+
+    /// The steps of the transform of a row. The last one has an `m` of 1.
+    pub fn levels(&self) -> &[Level] {
+        &self.levels[..self.count]
     }
 }

@@ -126,8 +126,9 @@ pub(crate) struct Output<'a> {
 unsafe impl Sync for Output<'_> {}
 
 impl Output<'_> {
-    /// A column of the first row, and the distance of rows.
-    pub fn pointer(&self, column: usize) -> (*mut f32, usize) {
+    /// Where a column of the first row lies, which may be none of its columns, and the distance of rows.
+    #[allow(dead_code, reason = "the plain twins take segments")]
+    pub fn column(&self, column: usize) -> (*mut f32, usize) {
         (self.data.wrapping_add(column), self.stride)
     }
 

@@ -1,5 +1,6 @@
 use core::ops::Range;
 
+use crate::radices::Plan;
 use crate::rows::Output;
 use crate::{Activation, LANES, Linear, Pairing, Rows};
 
@@ -96,7 +97,9 @@ pub(crate) struct Filter<'a> {
     pub bias: &'a [f32; LANES],
     /// `exp(-2πi k / n)` for `n` of `H` and of `W`.
     pub roots: [&'a [[f32; 2]]; 2],
-    pub plan: &'a crate::radices::Plan,
+    /// How its lines are transformed.
+    #[allow(dead_code, reason = "the plain twins do without")]
+    pub plan: &'a Plan,
     /// Nobody else writes this panel's columns.
     pub y: &'a Output<'a>,
 }

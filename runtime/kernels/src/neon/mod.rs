@@ -9,11 +9,11 @@ use crate::simd::table;
 use crate::table::Table;
 use dotprod::DotProduct;
 use integer::Widening;
-use register::filter_quad;
+use register::Quad;
 use vector::Neon;
 
-table!(NEON, "neon", Neon, Widening, filter_quad, "neon");
-table!(NEON_DOTPROD, "neon-dotprod", Neon, DotProduct, filter_quad, "neon,dotprod");
+table!(NEON, "neon", Neon, Widening, Quad, "neon");
+table!(NEON_DOTPROD, "neon-dotprod", Neon, DotProduct, Quad, "neon,dotprod");
 
 /// Tables that this CPU has the instructions of, the best last.
 #[cfg(feature = "std")]

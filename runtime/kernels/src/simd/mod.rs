@@ -161,7 +161,7 @@ pub(crate) use for_rows;
 ///
 /// `$vector` and `$int` prove the features, hence `assume` in each function that enables them.
 macro_rules! table {
-    ($table:ident, $name:literal, $vector:ident, $int:ident, $filter:ident, $features:literal) => {
+    ($table:ident, $name:literal, $vector:ident, $int:ident, $register:ident, $features:literal) => {
         pub(crate) static $table: crate::table::Table = {
             use crate::simd::integer::{self, IntegerTile};
             use crate::simd::tile::{self, FloatTile, Weight};
@@ -276,7 +276,7 @@ macro_rules! table {
                 linear: block,
                 quantise,
                 head,
-                global_filter: $filter,
+                global_filter: $register::filter,
                 layer_norm,
                 layer_norm_affine,
                 softmax,

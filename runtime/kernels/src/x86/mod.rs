@@ -8,19 +8,12 @@ use crate::simd::table;
 use crate::table::Table;
 use avx2::{Avx2, AvxVnni};
 use avx512::{Avx512, Vnni};
-use register::{filter_ymm, filter_zmm};
+use register::{Ymm, Zmm};
 
-table!(AVX2, "avx2", Avx2, Avx2, filter_ymm, "avx2,fma,f16c");
-table!(AVX2_VNNI, "avx2-vnni", Avx2, AvxVnni, filter_ymm, "avx2,fma,f16c,avxvnni");
-table!(AVX512, "avx512", Avx512, Avx2, filter_zmm, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c");
-table!(
-    AVX512_VNNI,
-    "avx512-vnni",
-    Avx512,
-    Vnni,
-    filter_zmm,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"
-);
+table!(AVX2, "avx2", Avx2, Avx2, Ymm, "avx2,fma,f16c");
+table!(AVX2_VNNI, "avx2-vnni", Avx2, AvxVnni, Ymm, "avx2,fma,f16c,avxvnni");
+table!(AVX512, "avx512", Avx512, Avx2, Zmm, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c");
+table!(AVX512_VNNI, "avx512-vnni", Avx512, Vnni, Zmm, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c");
 
 /// Tables that this CPU has the instructions of, the best last.
 #[cfg(feature = "std")]

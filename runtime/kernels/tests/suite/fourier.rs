@@ -140,6 +140,17 @@ fn twiddles_are_roots_of_unity_rounded_once() {
     }
 }
 
+/// Whether a side has a prime factor above 7.
+fn has_large_prime(side: usize) -> bool {
+    let rest = [2, 3, 5, 7].into_iter().fold(side, |mut rest, prime| {
+        while rest % prime == 0 {
+            rest /= prime;
+        }
+        rest
+    });
+    rest > 1
+}
+
 #[test]
 fn filters_agree_with_rustfft() {
     let mut random = Random(71);
@@ -157,8 +168,9 @@ fn filters_agree_with_rustfft() {
                     worst = worst.max((f64::from(*is) - ought[token]).abs());
                 }
             }
-            // The plain sums of the twins are less exact than fast transforms: sixty-four terms instead of six.
-            let bound = if kernels.name() == "generic" { 4e-6 } else { 2e-6 };
+            // Plain sums are less exact than fast transforms: up to sixty-four terms instead of six.
+            let plain = kernels.name() == "generic" || grid.iter().any(|side| has_large_prime(*side));
+            let bound = if plain { 4e-6 } else { 2e-6 };
             assert!(worst < bound, "{} on {grid:?}: off by {worst}", kernels.name());
         }
     }

@@ -1,5 +1,6 @@
 //! Every instruction set of this CPU against the plain twins, on shapes with every kind of edge.
 
+mod accuracy;
 mod attention;
 mod fourier;
 mod integers;
