@@ -6,7 +6,8 @@ const ELEMENTS_OF_A_TASK: usize = 1 << 14;
 
 impl Kernels {
     /// `y = (x - mean) / sqrt(var + eps)` over the first `width` columns of each row; the other columns of `y` become zero.
-    /// The error is at most `1e-6 (1 + |y| + |mean| / sqrt(var + eps))` for up to 1024 columns.
+    /// The error is at most `1e-6 (1 + |y| + |mean| / sqrt(var + eps))` for up to 1024 columns; the plain twins sum
+    /// number by number, and may be off by ten times as much.
     pub fn layer_norm(
         &self,
         x: Rows<'_>,
