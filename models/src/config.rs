@@ -1,5 +1,7 @@
 //! Everything a run can be told, as TOML. Each choice that a paper leaves open is a field.
 
+mod check;
+
 use std::fs;
 use std::path::Path;
 
@@ -242,6 +244,12 @@ pub struct Train {
     pub steps: u64,
     /// Images of one forward pass.
     pub batch: usize,
+    /// Sides of images in pixels that batches take by turns in random order, each with as many images as have the pixels of `batch` images
+    /// of `vision.image` (the multi-scale variable batch sampler of Mehta et al., arXiv 2404.15653, in its simplest form); empty: all
+    /// batches are of `vision.image`. For towers without frequency blocks and runs without merging, whose filters and counts are of one
+    /// grid; positions are interpolated.
+    #[serde(default)]
+    pub sides: Vec<i64>,
     /// Forward passes whose gradients are averaged in one step.
     pub accumulate: usize,
     /// Steps of linear warm-up.
@@ -306,6 +314,13 @@ pub enum Precision {
     Bf16,
 }
 
+impl Train {
+    /// Images of a batch whose images have this side: as many pixels as the usual batch, the last one whole.
+    pub fn images_of_side(&self, side: i64, vision: &Vision) -> usize {
+        self.batch * (vision.image * vision.image) as usize / (side * side) as usize
+    }
+}
+
 impl Vision {
     /// Patches along one side of the image.
     pub fn grid(&self) -> i64 {
@@ -323,65 +338,5 @@ impl Config {
         let config: Config = toml::from_str(&text).map_err(|error| Error::malformed(path, error))?;
         config.check()?;
         Ok(config)
-    }
-
-    /// Whether the values fit together.
-    ///
-    /// # Errors
-    /// [`Error::Config`] names the first that does not.
-    pub fn check(&self) -> Result<(), Error> {
-        let Config { vision, contrast, train, .. } = self;
-        let wrong = |reason: &str| Err(Error::Config(reason.into()));
-        if vision.patch < 1 || vision.image < vision.patch || vision.image % vision.patch != 0 {
-            return wrong("vision.image must be a multiple of vision.patch");
-        }
-        let stem = &vision.stem;
-        if !stem.is_empty()
-            && (stem.len() > 5
-                || stem.iter().any(|&width| width < 1)
-                || stem.last() != Some(&vision.width)
-                || vision.patch != 1 << stem.len())
-        {
-            return wrong(
-                "vision.stem must end at vision.width, and vision.patch must be 2 to the power of its length",
-            );
-        }
-        if vision.heads < 1 || vision.width % vision.heads != 0 {
-            return wrong("vision.width must be a multiple of vision.heads");
-        }
-        if vision.spatial_blocks < 1 || vision.frequency_blocks < 0 {
-            return wrong("vision needs at least one spatial block");
-        }
-        if vision.frequency_blocks == 0 && (contrast.frequency > 0.0 || vision.readout == Readout::Joint) {
-            return wrong("the frequency contrast and the joint readout need vision.frequency_blocks");
-        }
-        let Text { tower, width, heads, blocks, vocabulary, tokens } = self.text;
-        if tower == TextTower::Trained
-            && (width < 1 || heads < 1 || width % heads != 0 || blocks < 1 || vocabulary < 1 || tokens < 1)
-        {
-            return wrong(
-                "a trained text tower needs text.width, a multiple of text.heads, text.blocks, text.vocabulary and text.tokens",
-            );
-        }
-        if self.objective != Objective::Catlip && contrast.scale <= 0.0 {
-            return wrong("contrast.scale must be positive");
-        }
-        if train.batch < 2 || train.accumulate < 1 || train.steps < 1 {
-            return wrong("train.batch must be at least 2, train.accumulate and train.steps at least 1");
-        }
-        if self.templates.is_empty() || self.templates.iter().any(|template| !template.contains("{}")) {
-            return wrong("each of templates needs a {} where the name goes, and there must be one");
-        }
-        if self.merging.as_ref().is_some_and(|m| m.rates.is_empty() || m.rates.iter().any(|r| !(0.0..1.0).contains(r)))
-        {
-            return wrong("merging.rates must be numbers from 0 to below 1");
-        }
-        if self.objective == Objective::Catlip && !(self.labels.prior > 0.0 && self.labels.prior < 1.0) {
-            return wrong("labels.prior must be between 0 and 1");
-        }
-        if self.augment.mixup > 0.0 && self.objective != Objective::Catlip {
-            return wrong("augment.mixup mixes targets: only catlip has any");
-        }
-        Ok(())
     }
 }

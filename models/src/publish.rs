@@ -9,6 +9,7 @@ use crate::config::{Config, Objective};
 use crate::error::Error;
 use crate::resolution;
 use crate::tensor_file::{self, Contents, replace};
+use crate::wordnet::Vocabulary;
 
 /// Queries, keys and values, in the order of `qkv_proj`.
 const PARTS: [&str; 3] = ["q_proj", "k_proj", "v_proj"];
@@ -17,16 +18,30 @@ const PATCH: &str = "vision_model.embeddings.patch_embedding.weight";
 const TRAINING_ONLY: [&str; 3] = ["logit_scale", "frequency_logit_scale", "token_logit_scale"];
 
 /// Writes `model.safetensors`, `config.json`, `preprocessor_config.json` and `training.toml`; the bytes of the first. With `image`, the
-/// model is one for images of that side: see [`resolution`].
+/// model is one for images of that side: see [`resolution`]. A `catlip` model's classifier is a bank of labels (Transfer Init, and zero-shot
+/// scores without a text tower): row `i` of `classifier.weight [C, D]` and `classifier.bias [C]` is label `i` of the vocabulary, whose names
+/// are `id2label` in `config.json`; the vocabulary goes into `synsets.tsv`.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Malformed`] if the checkpoint is not a run's, [`Error::Config`] if the side is not a multiple of the patch.
-pub fn publish(checkpoint: &Path, folder: &Path, image: Option<i64>) -> Result<u64, Error> {
+pub fn publish(
+    checkpoint: &Path,
+    folder: &Path,
+    image: Option<i64>,
+    vocabulary: Option<&Vocabulary>,
+) -> Result<u64, Error> {
     let mut contents = tensor_file::read(checkpoint)?;
     let mut config: Config =
         toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(checkpoint, error))?;
     let trained = config.vision.clone();
     config.vision = resolution::at(&trained, image.unwrap_or(trained.image))?;
+    if config.objective == Objective::Catlip && vocabulary.map(|it| it.labels.len() as i64) != Some(config.labels.count)
+    {
+        return Err(Error::Config(format!(
+            "a catlip model is published with the vocabulary of {} synsets that it was trained with",
+            config.labels.count
+        )));
+    }
     let text = toml::to_string(&config).map_err(|error| Error::Config(error.to_string()))?;
     let mut names: Vec<String> =
         contents.names().filter_map(|name| name.strip_prefix("average.").map(str::to_owned)).collect();
@@ -55,9 +70,12 @@ pub fn publish(checkpoint: &Path, folder: &Path, image: Option<i64>) -> Result<u
     tensor_file::write(&path, &views, &words)?;
 
     let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
-    replace(&folder.join("config.json"), pretty(&description(&config, scale)).as_bytes())?;
+    replace(&folder.join("config.json"), pretty(&description(&config, scale, vocabulary)).as_bytes())?;
     replace(&folder.join("preprocessor_config.json"), pretty(&preprocessing(&config)).as_bytes())?;
     replace(&folder.join("training.toml"), text.as_bytes())?;
+    if let Some(vocabulary) = vocabulary {
+        vocabulary.write(&folder.join("synsets.tsv"))?;
+    }
     Ok(std::fs::metadata(&path).map_err(Error::io(&path))?.len())
 }
 
@@ -80,7 +98,7 @@ pub fn take(contents: &mut Contents, name: &str) -> Result<Tensor, Error> {
     }
 }
 
-fn description(config: &Config, scale: Option<f64>) -> serde_json::Value {
+fn description(config: &Config, scale: Option<f64>, vocabulary: Option<&Vocabulary>) -> serde_json::Value {
     let vision = &config.vision;
     let mut description = json!({
         "model_type": match config.objective {
@@ -109,6 +127,10 @@ fn description(config: &Config, scale: Option<f64>) -> serde_json::Value {
     if vision.frequency_blocks > 0 {
         description["vision_config"]["num_frequency_layers"] = json!(vision.frequency_blocks);
         description["vision_config"]["readout"] = json!(vision.readout);
+    }
+    if let Some(vocabulary) = vocabulary {
+        let names = vocabulary.labels.iter().enumerate().map(|(row, label)| (row.to_string(), json!(label.name)));
+        description["id2label"] = names.collect::<serde_json::Map<_, _>>().into();
     }
     if let Some(merging) = &config.merging {
         description["vision_config"]["merging"] = json!(merging);

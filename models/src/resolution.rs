@@ -37,7 +37,7 @@ pub fn resample(name: &str, tensor: Tensor, from: &Vision, to: &Vision) -> Tenso
 
 /// A position embedding `[1 + old², D]` for another grid: bicubic, pixel centres aligned (transformers' `interpolate_pos_encoding`, and the
 /// exporter's); row 0, the class token's, is kept.
-fn position(table: &Tensor, old: i64, new: i64) -> Tensor {
+pub(crate) fn position(table: &Tensor, old: i64, new: i64) -> Tensor {
     let width = table.size()[1];
     let map = table.i(1..).to_kind(Kind::Float).view([1, old, old, width]).permute([0, 3, 1, 2]);
     let map = map.upsample_bicubic2d([new, new], false, None, None);

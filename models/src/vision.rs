@@ -10,6 +10,7 @@ use crate::config::{Merging, Precision, Readout, Rule, Vision};
 use crate::merging::{Tokens, energy, guide, merge, snake};
 use crate::nn::{Attention, Bases, FrequencyFilter, Linear, Mlp, Norm, Stem};
 use crate::parameters::{Parameters, Start};
+use crate::resolution;
 
 /// How tokens merge in one forward pass.
 #[derive(Debug, Clone)]
@@ -175,11 +176,17 @@ impl ImageTower {
         &self.shape
     }
 
-    /// Features of normalised images `[B, 3, S, S]`.
+    /// Features of normalised images `[B, 3, S, S]`. `S` may differ from the tower's own where neither frequency blocks nor merging ask for
+    /// one grid: positions are interpolated.
     pub fn forward(&self, images: &Tensor, merging: Option<&Merge>) -> Features {
-        let (batch, patches) = (images.size()[0], self.shape.grid().pow(2));
+        let (batch, grid) = (images.size()[0], images.size()[2] / self.shape.patch);
+        let patches = grid * grid;
         let class = self.class.expand([batch, 1, self.shape.width], false);
-        let x = Tensor::cat(&[class, self.patches(images).to_kind(Kind::Float)], 1) + &self.position;
+        let position = match self.shape.grid() {
+            own if own == grid => self.position.shallow_clone(),
+            own => resolution::position(&self.position, own, grid),
+        };
+        let x = Tensor::cat(&[class, self.patches(images).to_kind(Kind::Float)], 1) + position;
         let x = self.pre_norm.forward(&x);
         let class = x.narrow(1, 0, 1);
         let mut x = x.narrow(1, 1, patches);
@@ -260,7 +267,8 @@ impl ImageTower {
             Embedding::Linear(linear) => linear,
             Embedding::Convolutions(stem) => return stem.forward(images),
         };
-        let (batch, grid, patch) = (images.size()[0], self.shape.grid(), self.shape.patch);
+        let (batch, patch) = (images.size()[0], self.shape.patch);
+        let grid = images.size()[2] / patch;
         let cells = images.view([batch, 3, grid, patch, grid, patch]).permute([0, 2, 4, 1, 3, 5]);
         linear.forward(&cells.reshape([batch, grid * grid, 3 * patch * patch]))
     }

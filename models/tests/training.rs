@@ -14,7 +14,8 @@ use edgelip_models::parameters::Parameters;
 use edgelip_models::publish::publish;
 use edgelip_models::tensor_file;
 use edgelip_models::text::OwnTower;
-use edgelip_models::train::{Metrics, Run, Stop, Summary};
+use edgelip_models::train::{Metrics, Run, Stop, Stopwatch, Summary};
+use edgelip_models::wordnet::{Label, Vocabulary};
 use generated::{bank, config, dataset};
 use tch::{Device, Kind};
 
@@ -129,7 +130,7 @@ fn a_published_model_is_the_average_in_half_precision() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config(Objective::Mlip, 20));
     train(&config, folder.path(), Stop::default());
     let published = folder.path().join("published");
-    publish(&folder.path().join("checkpoint.safetensors"), &published, None).unwrap();
+    publish(&folder.path().join("checkpoint.safetensors"), &published, None, None).unwrap();
     let [run, out] = [folder.path().join("checkpoint.safetensors"), published.join("model.safetensors")]
         .map(|path| Trained::open(&path, Device::Cpu, None).unwrap());
     let data = dataset(8, 5);
@@ -149,7 +150,7 @@ fn a_model_published_for_smaller_images_is_the_model_opened_for_them() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config(Objective::Mlip, 200));
     train(&config, folder.path(), Stop::default());
     let (run, published) = (folder.path().join("checkpoint.safetensors"), folder.path().join("published"));
-    publish(&run, &published, Some(12)).unwrap();
+    publish(&run, &published, Some(12), None).unwrap();
     let out = Trained::open(&published.join("model.safetensors"), Device::Cpu, None).unwrap();
     assert_eq!(out.config.vision.image, 12);
     let small = Trained::open_at(&run, Device::Cpu, None, Some(12)).unwrap();
@@ -245,4 +246,78 @@ fn another_configuration_does_not_resume() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("another configuration"), "{error}");
+}
+
+/// The synsets that stand in for red, blue, pole and beam.
+fn vocabulary() -> Vocabulary {
+    let label = |(offset, name): (u32, &str)| Label { offset, name: name.into(), count: 1 };
+    Vocabulary { labels: (1..).zip(["red", "blue", "pole", "beam"]).map(label).collect() }
+}
+
+/// Trains a classifier of them on pictures that have two each.
+fn train_labels(config: &Config, folder: &Path, stop: Stop<'_>) -> Summary {
+    tch::set_num_threads(1);
+    let data = dataset(64, 1);
+    let texts = Texts::collect(&data, &config.templates);
+    let targets = (0..64).map(|i| vec![(i % 4) / 2, 2 + i % 2]).collect();
+    let parameters = Parameters::new(config.seed, Device::Cpu);
+    let learner: Box<dyn Learner> = Box::new(MultiLabel::new(&parameters, config, targets));
+    let batches = Batches::new(&data, &texts, config, &[(64, 1.0)]);
+    let run = Run { config, folder: folder.into(), reschedule: false, quiet: true };
+    run.train(vec![learner], &parameters.into_inner(), &batches, stop).unwrap()
+}
+
+#[test]
+fn batches_of_several_sides_learn_and_resume_with_the_same_bits() {
+    let mut config = config(Objective::Catlip, 120);
+    config.labels.count = 4;
+    config.train.sides = vec![12, 16, 20];
+    config.check().unwrap();
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let summary = train_labels(&config, whole.path(), Stop::default());
+    let rows = |folder: &Path| Metrics::read(&folder.join("metrics.jsonl")).unwrap();
+    let first = rows(whole.path())[0].loss;
+    assert!(summary.finished && summary.loss < 0.7 * first, "{first} {summary:?}");
+    for _ in 0..3 {
+        train_labels(&config, parts.path(), Stop { steps: Some(50), ..Stop::default() });
+    }
+    let losses = |folder: &Path| rows(folder).iter().map(|row| row.loss.to_bits()).collect::<Vec<_>>();
+    assert_eq!(losses(whole.path()), losses(parts.path()));
+}
+
+#[test]
+fn a_published_classifier_is_a_bank_of_named_labels() {
+    let (folder, mut config) = (tempfile::tempdir().unwrap(), config(Objective::Catlip, 3));
+    config.labels.count = 4;
+    train_labels(&config, folder.path(), Stop::default());
+    let (run, published) = (folder.path().join("checkpoint.safetensors"), folder.path().join("published"));
+    let error = publish(&run, &published, None, None).unwrap_err().to_string();
+    assert!(error.contains("vocabulary of 4 synsets"), "{error}");
+    publish(&run, &published, None, Some(&vocabulary())).unwrap();
+    let mut tensors = tensor_file::read(&published.join("model.safetensors")).unwrap();
+    assert_eq!(tensors.take("classifier.weight").unwrap().size(), [4, 32]);
+    assert_eq!(tensors.take("classifier.bias").unwrap().size(), [4]);
+    let words: serde_json::Value = serde_json::from_slice(&fs::read(published.join("config.json")).unwrap()).unwrap();
+    assert_eq!(words["id2label"]["2"], "pole");
+    assert_eq!(Vocabulary::read(&published.join("synsets.tsv")).unwrap(), vocabulary());
+    let out = Trained::open(&published.join("model.safetensors"), Device::Cpu, None).unwrap();
+    assert!(out.classifier.is_some());
+}
+
+#[test]
+fn steps_are_timed_without_a_trace() {
+    let config = config(Objective::Clip, 4);
+    tch::set_num_threads(1);
+    let data = dataset(64, 1);
+    let texts = Texts::collect(&data, &config.templates);
+    let parameters = Parameters::new(config.seed, Device::Cpu);
+    let source = TextSource::Frozen(bank(&texts, config.vision.embedding));
+    let learner: Box<dyn Learner> = Box::new(Contrastive::new(&parameters, &config, source));
+    let (parameters, batches) = (parameters.into_inner(), Batches::new(&data, &texts, &config, &[(64, 1.0)]));
+    let before = parameters[0].tensor.copy();
+    std::thread::scope(|scope| {
+        let mut watch = Stopwatch::new(scope, &config, vec![learner], &parameters, &batches).unwrap();
+        assert!((0..3).all(|_| watch.step().unwrap() > 0.0));
+    });
+    assert!(!parameters[0].tensor.equal(&before), "the steps were taken");
 }

@@ -9,6 +9,7 @@ mod plan;
 mod publish;
 mod scores;
 mod synsets;
+mod time;
 mod train;
 mod variants;
 mod vocabulary;
@@ -37,6 +38,7 @@ enum Command {
     Synsets(synsets::Args),
     Publish(publish::Args),
     Plan(plan::Args),
+    Time(time::Args),
 }
 
 /// Runs the command line.
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Synsets(args) => synsets::run(args),
         Command::Publish(args) => publish::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Time(args) => time::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use edgelip_models::config::{Config, Objective, TextTower};
 use edgelip_models::data::{Batches, Dataset, Source, Texts};
 use edgelip_models::objective::{Contrastive, Learner, MultiLabel, TextSource};
-use edgelip_models::parameters::Parameters;
+use edgelip_models::parameters::{Parameter, Parameters};
 use edgelip_models::text::{Bank, OwnTower};
 use edgelip_models::train::{Run, Stop};
 use edgelip_models::wordnet::{Vocabulary, WordNet};
@@ -80,21 +80,7 @@ pub fn run(args: Args) -> Result<()> {
     let stop = listen()?;
     let (dataset, weights) = read(&args.sources)?;
     let texts = Texts::collect(&dataset, &config.templates);
-    let parameters = Parameters::new(config.seed, device());
-    let targets = match config.objective {
-        Objective::Catlip => {
-            let (net, vocabulary) = args.labels.open()?;
-            config.labels.count = vocabulary.labels.len() as i64;
-            eprintln!("{} synsets", config.labels.count);
-            Targets::Labels(vocabulary.targets(&dataset, &net))
-        }
-        Objective::Clip | Objective::Mlip => targets(&args.text, &config, &texts)?,
-    };
-    let mut learners = vec![targets.learner(&parameters, &config)];
-    let parameters = parameters.into_inner();
-    for _ in 1..args.at_once.clamp(1, config.train.accumulate) {
-        learners.push(targets.learner(&Parameters::sharing(&parameters), &config));
-    }
+    let (learners, parameters) = learners(&mut config, &dataset, &texts, &args.text, &args.labels, args.at_once)?;
     let size: usize = parameters.iter().map(|parameter| parameter.tensor.numel()).sum();
     let batches = Batches::new(&dataset, &texts, &config, &weights);
     eprintln!(
@@ -122,8 +108,35 @@ fn listen() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// What learns, as many times as passes run at once, and what it learns; a `catlip` configuration gets its number of labels.
+pub fn learners(
+    config: &mut Config,
+    dataset: &Dataset,
+    texts: &Texts,
+    text: &TextFiles,
+    labels: &LabelFiles,
+    at_once: usize,
+) -> Result<(Vec<Box<dyn Learner>>, Vec<Parameter>)> {
+    let targets = match config.objective {
+        Objective::Catlip => {
+            let (net, vocabulary) = labels.open()?;
+            config.labels.count = vocabulary.labels.len() as i64;
+            eprintln!("{} synsets", config.labels.count);
+            Targets::Labels(vocabulary.targets(dataset, &net))
+        }
+        Objective::Clip | Objective::Mlip => targets(text, config, texts)?,
+    };
+    let parameters = Parameters::new(config.seed, device());
+    let mut learners = vec![targets.learner(&parameters, config)];
+    let parameters = parameters.into_inner();
+    for _ in 1..at_once.clamp(1, config.train.accumulate) {
+        learners.push(targets.learner(&Parameters::sharing(&parameters), config));
+    }
+    Ok((learners, parameters))
+}
+
 /// All images, and how many of them are drawn how often.
-fn read(sources: &[Source]) -> Result<(Dataset, Vec<(usize, f64)>)> {
+pub fn read(sources: &[Source]) -> Result<(Dataset, Vec<(usize, f64)>)> {
     let (mut dataset, mut weights) = (Dataset::default(), Vec::new());
     for source in sources {
         let part = Dataset::read(&source.path)?;

@@ -13,6 +13,14 @@ const ORDER: u64 = 1;
 const IMAGE: u64 = 2;
 const TEXT: u64 = 3;
 const BANK: u64 = 4;
+const SIDE: u64 = 7;
+
+/// The images of one batch in the endless sequence of epochs.
+struct Span {
+    first: u64,
+    count: u64,
+    side: usize,
+}
 
 /// One forward pass's input.
 #[derive(Debug)]
@@ -63,11 +71,10 @@ impl<'a> Batches<'a> {
 
     /// The batch of a number: `step · accumulate + pass`.
     pub fn batch(&self, number: u64) -> Batch {
-        let Config { seed, train, vision, contrast, .. } = self.config;
-        let first = number * train.batch as u64;
-        let items: Vec<usize> = (first..first + train.batch as u64).map(|position| self.item(position)).collect();
+        let Config { seed, vision, contrast, .. } = self.config;
+        let Span { first, count, side } = self.span(number);
+        let items: Vec<usize> = (first..first + count).map(|position| self.item(position)).collect();
         let groups: Vec<u32> = items.iter().map(|&item| self.texts.of_image[item]).collect();
-        let side = vision.image as usize;
         let plane = side * side;
         let mut pixels = Vec::with_capacity(items.len() * 3 * plane);
         for (row, &item) in items.iter().enumerate() {
@@ -86,6 +93,23 @@ impl<'a> Batches<'a> {
         let texts = text_groups.iter().map(|&group| self.texts.draw(group, &mut stream)).collect();
         let images = Tensor::from_slice(&pixels).view([items.len() as i64, 3, side as i64, side as i64]);
         Batch { number, images, items, groups, texts, text_groups }
+    }
+
+    /// What a batch takes of the endless sequence. Each round of batches takes every side once, in an order of its own, so that the images
+    /// before a batch can be counted without looking at every batch before it.
+    fn span(&self, number: u64) -> Span {
+        let Config { seed, train, vision, .. } = self.config;
+        if train.sides.is_empty() {
+            let count = train.batch as u64;
+            return Span { first: number * count, count, side: vision.image as usize };
+        }
+        let of = |side: i64| train.images_of_side(side, vision) as u64;
+        let (round, place) = (number / train.sides.len() as u64, number as usize % train.sides.len());
+        let mut sides = train.sides.clone();
+        Stream::new(&[*seed, SIDE, round]).shuffle(&mut sides);
+        let before = round * sides.iter().map(|&side| of(side)).sum::<u64>();
+        let first = before + sides[..place].iter().map(|&side| of(side)).sum::<u64>();
+        Span { first, count: of(sides[place]), side: sides[place] as usize }
     }
 
     /// The image at a position of the endless sequence of epochs.
@@ -118,4 +142,37 @@ fn some(groups: &[u32], count: usize, stream: &mut Stream) -> Vec<u32> {
 
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_several_sides_leave_no_image_out_and_repeat_none() {
+        let mut config =
+            Config::read(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/configs/clip.toml"))).unwrap();
+        (config.train.batch, config.train.sides) = (10, vec![48, 64, 96]);
+        config.check().unwrap();
+        let (dataset, texts) = (Dataset::default(), Texts::default());
+        let batches = Batches::new(&dataset, &texts, &config, &[]);
+        let mut next = 0;
+        let mut orders = std::collections::BTreeSet::new();
+        for round in 0..20 {
+            let spans: Vec<Span> = (0..3).map(|place| batches.span(3 * round + place)).collect();
+            for span in &spans {
+                assert_eq!(span.first, next);
+                // As many pixels as ten images of 64 × 64.
+                assert_eq!(span.count, [(48, 17), (64, 10), (96, 4)].iter().find(|it| it.0 == span.side).unwrap().1);
+                next += span.count;
+            }
+            let mut sides: Vec<usize> = spans.iter().map(|span| span.side).collect();
+            orders.insert(sides.clone());
+            sides.sort_unstable();
+            assert_eq!(sides, [48, 64, 96]);
+        }
+        assert!(orders.len() > 3, "{orders:?}");
+        config.train.sides = vec![50];
+        assert!(config.check().unwrap_err().to_string().contains("train.sides"));
+    }
 }

@@ -10,6 +10,7 @@ mod optimizer;
 mod progress;
 mod run;
 mod schedule;
+mod timing;
 
 pub use average::Average;
 pub use checkpoint::State;
@@ -20,3 +21,4 @@ pub use optimizer::Optimizer;
 pub use progress::Progress;
 pub use run::{Run, Stop, Summary};
 pub use schedule::learning_rate;
+pub use timing::Stopwatch;

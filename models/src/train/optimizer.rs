@@ -100,6 +100,7 @@ pub(super) mod tests {
         Train {
             steps: 100,
             batch: 2,
+            sides: vec![],
             accumulate: 1,
             warmup: 10,
             learning_rate: 0.1,

@@ -133,7 +133,7 @@ impl Run<'_> {
     }
 
     /// One step of the optimiser, over as many batches as are accumulated.
-    fn step(
+    pub(super) fn step(
         &self,
         crew: &Crew,
         parameters: &[Parameter],
@@ -171,7 +171,7 @@ impl Run<'_> {
     }
 
     /// A schedule for each compression rate.
-    fn schedules(&self) -> Result<Vec<(Schedule, Merge)>, Error> {
+    pub(super) fn schedules(&self) -> Result<Vec<(Schedule, Merge)>, Error> {
         let Some(merging) = &self.config.merging else { return Ok(Vec::new()) };
         let choice = Choice { rule: merging.rule, guided: merging.guide > 0.0 };
         let one = |&rate: &f64| {

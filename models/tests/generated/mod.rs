@@ -113,6 +113,7 @@ pub fn config(objective: Objective, steps: u64) -> Config {
         train: Train {
             steps,
             batch: 16,
+            sides: vec![],
             accumulate: 1,
             warmup: 5,
             learning_rate: 2e-3,
