@@ -25,6 +25,8 @@ mod transformer;
 mod vision;
 
 #[cfg(test)]
+mod bert_tests;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;

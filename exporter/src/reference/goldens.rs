@@ -6,6 +6,7 @@ use ndarray::{Array2, Array4, Axis};
 use serde::Deserialize;
 
 use super::{Merging, Rule, text, vision};
+use crate::layout::bert::Bert;
 use crate::layout::clip::Clip;
 use crate::source::Guide;
 
@@ -48,6 +49,18 @@ fn texts_are_those_of_transformers() {
     let ids: Vec<Vec<u32>> = captions.iter().map(ids_of).collect();
     let golden: Array2<f32> = ndarray_npy::read_npy(fixture("golden/text_embeds.npy")).unwrap();
     near(&text(&tiny(), &ids).unwrap(), &golden);
+}
+
+#[test]
+fn texts_of_bert_are_those_of_transformers() {
+    #[derive(Deserialize)]
+    struct Tokens {
+        ids: Vec<u32>,
+    }
+    let tokens: Vec<Tokens> = json("golden/bert/tokens.json");
+    let golden: Array2<f32> = ndarray_npy::read_npy(fixture("golden/bert/text_embeds.npy")).unwrap();
+    let ids: Vec<Vec<u32>> = tokens.into_iter().map(|tokens| tokens.ids).collect();
+    near(&text(&Bert::open(&fixture("tiny-bert")).unwrap(), &ids).unwrap(), &golden);
 }
 
 #[test]
