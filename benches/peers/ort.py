@@ -4,14 +4,45 @@
     edgelip bench model.onnx --peer "onnxruntime=python3 benches/peers/ort.py"
 
 The first line of the answer is JSON (load_ms, first_ms, output), each further one a time in milliseconds. See benches/README.md.
-`--no-amx` hides the CPU's matrix unit, for comparisons at equal instruction sets (onnxruntime's own switch, set before it loads).
+`--no-amx` lets the kernel refuse the CPU's matrix unit (x86-64 Linux), for comparisons at equal instruction sets.
 """
 
 import argparse
+import ctypes
 import json
-import os
+import platform
 import sys
 import time
+
+
+def refuse_amx():
+    """A filter on system calls by which `arch_prctl(ARCH_REQ_XCOMP_PERM, …)` fails: who may not use the tiles does not."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return
+    arch_prctl, req_xcomp_perm, eperm = 158, 0x1023, 1
+    load, equal, give, allow = 0x20, 0x15, 0x06, 0x7FFF0000
+    # Instructions of the classic packet filter: code, jump if true, jump if false, operand.
+    program = [
+        (load, 0, 0, 0),  # the call's number
+        (equal, 0, 3, arch_prctl),
+        (load, 0, 0, 16),  # its first argument
+        (equal, 0, 1, req_xcomp_perm),
+        (give, 0, 0, 0x00050000 | eperm),
+        (give, 0, 0, allow),
+    ]
+
+    class Instruction(ctypes.Structure):
+        _fields_ = [("code", ctypes.c_ushort), ("yes", ctypes.c_ubyte), ("no", ctypes.c_ubyte), ("k", ctypes.c_uint)]
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.POINTER(Instruction))]
+
+    instructions = (Instruction * len(program))(*program)
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_new_privileges, seccomp, filter_mode = 38, 22, 2
+    filtered = Program(len(program), instructions)
+    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(seccomp, filter_mode, ctypes.byref(filtered), 0, 0):
+        sys.exit(f"AMX can't be refused: error {ctypes.get_errno()}")
 
 
 def main():
@@ -22,7 +53,7 @@ def main():
     parser.add_argument("--no-amx", action="store_true")
     arguments = parser.parse_args()
     if arguments.no_amx:
-        os.environ["MLAS_DISABLE_AMX"] = "1"
+        refuse_amx()
 
     import numpy
     import onnxruntime
