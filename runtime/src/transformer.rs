@@ -73,21 +73,39 @@ pub(crate) enum Sight<'a> {
 }
 
 impl<'a> Transformer<'a> {
-    /// Finds the layers of a tower's blocks.
+    /// A tower's blocks, their layers found in the file.
     pub(crate) fn load(
         loader: &mut Loader<'a>,
         kernels: Kernels,
         precision: Precision,
         shape: &VisionShape,
-        (activation, norm_eps): (Activation, f32),
+        sums: (Activation, f32),
     ) -> Result<Self, Error> {
+        let mut transformer = Self::empty(kernels, shape, sums);
+        transformer.fill(loader, precision, shape)?;
+        Ok(transformer)
+    }
+
+    /// As many blocks as the shape says, without layers.
+    #[inline(always)]
+    pub(crate) fn empty(kernels: Kernels, shape: &VisionShape, (activation, norm_eps): (Activation, f32)) -> Self {
         const EMPTY: Linear<'static> = Linear { panels: Panels::F32(&[]), bias: &[], inputs: 0, outputs: 0 };
         const BLOCK: Block<'static> =
             Block { mixing: Mixing::Filter { filter: &[], bias: &[] }, fc1: EMPTY, fc2: EMPTY };
         let &VisionShape { width, heads, mlp, frequency_blocks: filters, .. } = shape;
         let count = filters + shape.blocks;
-        let mut blocks = [BLOCK; MAX_BLOCKS];
-        let (of_frequency, of_space) = blocks.split_at_mut_checked(filters).ok_or(Error::TooLarge)?;
+        Transformer { kernels, width, heads, mlp, activation, norm_eps, filters, count, blocks: [BLOCK; MAX_BLOCKS] }
+    }
+
+    /// Finds the blocks' layers and puts them where the blocks already lie: a board's stack has no room for copies of so many.
+    pub(crate) fn fill(
+        &mut self,
+        loader: &mut Loader<'a>,
+        precision: Precision,
+        shape: &VisionShape,
+    ) -> Result<(), Error> {
+        let Transformer { width, mlp, .. } = *self;
+        let (of_frequency, of_space) = self.blocks.split_at_mut_checked(self.filters).ok_or(Error::TooLarge)?;
         let layer = |inputs, outputs, groups| LinearShape { inputs, outputs, groups, precision, bias: true };
         for (index, block) in of_frequency.iter_mut().enumerate() {
             let index = Some(index as u16);
@@ -112,7 +130,7 @@ impl<'a> Transformer<'a> {
                 fc2: loader.linear(index, linear_name!("fc2"), layer(mlp, width, 1))?,
             };
         }
-        Ok(Transformer { kernels, width, heads, mlp, activation, norm_eps, filters, count, blocks })
+        Ok(())
     }
 
     /// `tokens += filter(norm(tokens))` for the tokens from `first` on, a grid in raster order.

@@ -62,13 +62,8 @@ impl<'a> Vision<'a> {
         let embedding = Embedding::load(&mut loader, &shape, precision)?;
         let order = Order::load(&mut loader, &plan)?;
         let feature = Feature::load(&mut loader, &plan, precision, readout)?;
-        let sums = (metadata.activation()?, metadata.norm_eps()?);
-        let transformer = Transformer::load(&mut loader, kernels, precision, &shape, sums)?;
         let projection = edge(precision, [shape.width, shape.embedding], true);
-        let projection = loader.linear(None, linear_name!("vision.projection"), projection)?;
-        let labels = Labels::find(&file, &mut loader, shape.embedding)?;
-        plan.scratch_len(1)?;
-        Ok(Vision {
+        let mut vision = Vision {
             plan,
             precision,
             guide,
@@ -77,14 +72,17 @@ impl<'a> Vision<'a> {
             embedding,
             order,
             feature,
-            transformer,
-            projection,
-            labels,
+            transformer: Transformer::empty(kernels, &shape, (metadata.activation()?, metadata.norm_eps()?)),
+            projection: loader.linear(None, linear_name!("vision.projection"), projection)?,
+            labels: Labels::find(&file, &mut loader, shape.embedding)?,
             logit_scale: metadata.float("edgelip.logit_scale")?,
             logit_bias: metadata.float("edgelip.logit_bias")?,
             score: metadata.word("edgelip.score", &[("softmax", Score::Softmax), ("sigmoid", Score::Sigmoid)])?,
             file,
-        })
+        };
+        vision.transformer.fill(&mut loader, precision, &shape)?;
+        vision.scratch_len(1)?;
+        Ok(vision)
     }
 
     /// The embedding of an image, l2-normalised.

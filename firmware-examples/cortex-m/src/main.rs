@@ -59,7 +59,9 @@ fn run_model(
     arena: &mut Arena<'_>,
     console: &mut hio::HostStream,
 ) -> Result<bool, core::fmt::Error> {
-    let vision = match Vision::open(bytes, Kernels::generic()) {
+    // Borrowed where it was made: taken out of its result it would be on the stack a second time.
+    let opened = Vision::open(bytes, Kernels::generic());
+    let vision = match &opened {
         Ok(vision) => vision,
         Err(error) => {
             writeln!(console, "model `{name}` at {:p}: {error}", bytes.as_ptr())?;
@@ -78,12 +80,12 @@ fn run_model(
     let times = if option_env!("REPEAT") == Some(name) { 11 } else { 1 };
     for (photo, data) in flash::PHOTOS {
         let image = Rgb { data, height: flash::PHOTO_HEIGHT, width: flash::PHOTO_WIDTH };
-        let mut labelled = label(&vision, image, arena);
+        let mut labelled = label(vision, image, arena);
         for _ in 1..times {
-            labelled = label(&vision, image, arena);
+            labelled = label(vision, image, arena);
         }
         match labelled {
-            Ok(labelled) if report(&vision, name, photo, &labelled, console)? => {}
+            Ok(labelled) if report(vision, name, photo, &labelled, console)? => {}
             Ok(_) => return Ok(false),
             Err(error) => {
                 writeln!(console, "photo `{photo}`: {error}")?;
