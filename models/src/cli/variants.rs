@@ -156,3 +156,58 @@ impl VariantArgs {
         Ok(variants)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        variants: VariantArgs,
+    }
+
+    fn variants(arguments: &str) -> Result<Vec<Variant>> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/mlip.toml");
+        let config = Config::read(std::path::Path::new(path)).unwrap();
+        Cli::try_parse_from(std::iter::once("evaluate").chain(arguments.split_whitespace()))
+            .unwrap()
+            .variants
+            .variants(&config)
+    }
+
+    #[test]
+    fn every_combination_once_behind_the_unchanged_model() {
+        let all = variants("--rates 0,0.3,0.5 --rule ward,tome --guide 0,0.3").unwrap();
+        assert_eq!(all.len(), 1 + 2 * 4);
+        assert!(all[0].merge.is_none() && all[0].saved == 0.0);
+        assert_eq!(all.iter().filter(|variant| variant.is_plain_tome()).count(), 2);
+        let names: std::collections::BTreeSet<String> = all.iter().map(Variant::name).collect();
+        assert_eq!(names.len(), all.len());
+        // As it was trained: ward under its guide.
+        let trained = variants("--rates 0.5").unwrap();
+        assert_eq!(trained[1].merge.as_ref().map(|merge| (merge.rule, merge.guide)), Some((Rule::Ward, 0.3)));
+    }
+
+    #[test]
+    fn at_equal_cost_a_smaller_image_merges_less() {
+        let all = variants("--rates 0.6 --image 64,48 --equal-macs --guide 0").unwrap();
+        let alone = all.iter().find(|variant| variant.image == 48 && variant.merge.is_none()).unwrap();
+        assert!((0.4..0.5).contains(&alone.saved), "{alone:?}");
+        // Full size merges to both savings, the smaller one to 0.6 only: it saves the other alone.
+        let merged: Vec<&Variant> = all.iter().filter(|variant| variant.merge.is_some()).collect();
+        assert_eq!(merged.iter().map(|variant| variant.image).collect::<Vec<_>>(), [64, 64, 48]);
+        assert!(merged[0].costs_as(alone) && merged[1].costs_as(merged[2]) && merged[2].rate < merged[1].rate);
+        assert!((merged[2].saved - 0.6).abs() < 0.015);
+    }
+
+    #[test]
+    fn wrong_numbers_are_refused_and_sizes_without_such_a_rate_left_out() {
+        for wrong in ["--rates 1", "--rates 0.5 --guide NaN", "--image 50", "--rates 0.95"] {
+            assert!(variants(wrong).is_err(), "{wrong}");
+        }
+        let all = variants("--rates 0.7 --image 64,16").unwrap();
+        assert_eq!(all.iter().map(|variant| variant.image).collect::<Vec<_>>(), [64, 64]);
+    }
+}
