@@ -197,6 +197,33 @@ fn inspection_tells_the_plan_and_the_measurements_follow_it() {
 }
 
 #[test]
+fn stems_frequency_blocks_and_guides_are_told() {
+    let models = Models::new();
+    let (mlip, image) = (models.path("mlip.onnx"), models.image("a.png", 40, 30));
+    let (mlip, image) = (str(&mlip), str(&image));
+    let report = json(&succeed(&["inspect", mlip, "--json"]));
+    assert_eq!(report["stem"], json("[16,16,16]"));
+    assert_eq!((&report["frequency_blocks"], &report["readout"]), (&1.into(), &"joint".into()));
+    assert!((report["guide"]["strength"].as_f64().unwrap() - 0.3).abs() < 1e-6);
+    // 8·12, 4·6 and 2·3 windows; transforms of 6 patches to 8 real coefficients and back.
+    assert_eq!(report["embedding_macs"], 96 * 27 * 16 + (24 + 6) * 144 * 16);
+    assert_eq!(report["frequency_macs"], 2 * 8 * 6 * 16 + 2 * 8 * 16 + 2 * 6 * 16 * 32);
+    let text = succeed(&["inspect", mlip]);
+    for part in ["convolutions to 16, 16, 16", "1 blocks of the same width before", "frequency feature", "strength 0.3"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let patches = |line: &str| line.split_whitespace().take(4).eq(["f0", "6", "0", "6"]);
+    assert!(text.lines().any(patches), "{text}");
+
+    let embeddings = models.path("embeddings.npy");
+    succeed(&["embed", image, "--model", mlip, "-o", str(&embeddings)]);
+    assert!(fs::metadata(embeddings).unwrap().len() > 64);
+    let plain = json(&succeed(&["inspect", str(&models.path("vision.onnx")), "--json"]));
+    assert_eq!((&plain["stem"], &plain["guide"], &plain["frequency_macs"]), (&json("[]"), &Value::Null, &0.into()));
+}
+
+#[test]
 fn a_sweep_is_compared_plotted_and_profiled() {
     let models = Models::new();
     let (vision, merged, plot) = (models.path("vision.onnx"), models.path("vision.onnx"), models.path("rates.svg"));

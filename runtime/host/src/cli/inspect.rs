@@ -8,7 +8,7 @@ use edgelip::engine::native;
 use edgelip::threads::default_threads;
 use edgelip_runtime::onnx::File;
 use edgelip_runtime::plan::Merge;
-use edgelip_runtime::{Score, Text, Vision};
+use edgelip_runtime::{Readout, Score, Text, Vision};
 use serde::Serialize;
 
 use super::options::with_file;
@@ -54,7 +54,18 @@ pub struct VisionReport {
     /// Height and width in pixels.
     pub image: [usize; 2],
     pub patch: usize,
+    /// Channels of the convolutions that make the patches; empty for a patch embedding.
+    pub stem: Vec<usize>,
+    /// Multiply-adds from pixels to patches.
+    pub embedding_macs: u64,
+    pub frequency_blocks: usize,
+    /// Multiply-adds of each frequency block.
+    pub frequency_macs: u64,
+    /// `spatial` or `joint`.
+    pub readout: String,
+    pub guide: Option<Guide>,
     pub compression: Compression,
+    /// The transformer's blocks.
     pub plan: Vec<Block>,
     /// Multiply-adds of the whole tower.
     pub macs: u64,
@@ -102,6 +113,14 @@ pub struct Compression {
     pub saved: f64,
     pub merge: String,
     pub schedule: Vec<usize>,
+}
+
+/// What keeps informative tokens from merging.
+#[derive(Serialize)]
+pub struct Guide {
+    pub strength: f32,
+    /// Share of likeness to the image's summary; the rest is high-frequency energy's.
+    pub semantic: f32,
 }
 
 /// One block of the plan.
@@ -190,6 +209,16 @@ fn vision(file: String, vision: &Vision<'_>) -> Result<VisionReport> {
         },
         image: shape.image,
         patch: shape.patch,
+        stem: shape.stem.widths().collect(),
+        embedding_macs: plan.embedding_macs(),
+        frequency_blocks: shape.frequency_blocks,
+        frequency_macs: if shape.frequency_blocks == 0 { 0 } else { plan.frequency_macs() },
+        readout: match vision.readout() {
+            Readout::Spatial => "spatial",
+            Readout::Joint => "joint",
+        }
+        .into(),
+        guide: vision.guide().map(|guide| Guide { strength: guide.strength, semantic: guide.semantic }),
         compression: Compression {
             asked: metadata("edgelip.compression").and_then(|text| text.trim().parse().ok()),
             saved: plan.saving(),

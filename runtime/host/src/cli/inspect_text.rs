@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::foreign;
-use super::inspect::{Memory, Provenance, Report, TextReport, Tower, VisionReport};
+use super::inspect::{Guide, Memory, Provenance, Report, TextReport, Tower, VisionReport};
 
 /// Labels that are shown before the rest is only counted.
 const SHOWN_LABELS: usize = 20;
@@ -26,7 +26,17 @@ fn print_vision(report: &VisionReport, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}: {} image tower, {} weights", report.file, report.family, report.precision)?;
     let [height, width] = report.image;
     let mut rows = vec![("input", format!("{height}x{width} pixels, patches of {0}x{0}", report.patch))];
+    if !report.stem.is_empty() {
+        let widths: Vec<String> = report.stem.iter().map(usize::to_string).collect();
+        rows.push(("stem", format!("3x3 convolutions to {} channels", widths.join(", "))));
+    }
     rows.push(("tower", tower(&report.tower)));
+    if report.frequency_blocks > 0 {
+        rows.push(("frequency", format!("{} blocks of the same width before the others", report.frequency_blocks)));
+    }
+    if report.readout == "joint" {
+        rows.push(("readout", "the sum of the class token and the frequency feature".into()));
+    }
     let compression = &report.compression;
     let asked = compression.asked.map_or_else(String::new, |asked| format!("{asked} asked for, "));
     rows.push((
@@ -36,6 +46,10 @@ fn print_vision(report: &VisionReport, out: &mut dyn Write) -> io::Result<()> {
             rule => format!("{asked}{:.3} of the multiply-adds saved by {rule}", compression.saved),
         },
     ));
+    if let Some(Guide { strength, semantic }) = &report.guide {
+        let used = if compression.merge == "none" { ", but nothing merges" } else { "" };
+        rows.push(("guide", format!("strength {strength}, semantic share {semantic}{used}")));
+    }
     rows.push(("work", format!("{} multiply-adds", count(report.macs))));
     rows.extend(memory(&report.memory));
     let preprocess = &report.preprocess;
@@ -56,6 +70,11 @@ fn print_vision(report: &VisionReport, out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["block", "tokens", "merged", "leave", "MACs", "of it merging"]);
+    let patches = report.plan.first().map_or(0, |block| block.tokens.saturating_sub(1)).to_string();
+    for block in 0..report.frequency_blocks {
+        let (name, macs) = (format!("f{block}"), count(report.frequency_macs));
+        table.add_row([name, patches.clone(), "0".into(), patches.clone(), macs, count(0)]);
+    }
     for block in &report.plan {
         table.add_row([
             block.block.to_string(),

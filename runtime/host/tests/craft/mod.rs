@@ -16,16 +16,17 @@ const CONTEXT: usize = 8;
 /// Words that the tokenizer knows, and its special tokens.
 const WORDS: [&str; 8] = ["a", "photo", "of", "cat", "dog", "bird", "<s>", "</s>"];
 
-/// A folder with `vision.onnx` and `text.onnx`, deleted when dropped.
+/// A folder with `vision.onnx`, `mlip.onnx` and `text.onnx`, deleted when dropped.
 pub struct Models {
     folder: tempfile::TempDir,
 }
 
 impl Models {
-    /// Writes both files.
+    /// Writes the files.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("vision.onnx"), &vision());
+        write(&folder.path().join("mlip.onnx"), &mlip());
         write(&folder.path().join("text.onnx"), &text());
         Models { folder }
     }
@@ -85,6 +86,39 @@ pub fn vision() -> OnnxModel<'static> {
     blocks("vision", &mut add);
     add("vision.projection.weight", &[1, WIDTH, 16]);
     add("vision.projection.bias", &[16]);
+    model
+}
+
+/// The same with convolutions, a frequency block, a guide and the joint readout.
+pub fn mlip() -> OnnxModel<'static> {
+    let mut model = vision();
+    for (key, value) in [
+        ("family", "mlip"),
+        ("stem", "16,16,16"),
+        ("frequency_blocks", "1"),
+        ("readout", "joint"),
+        ("guide", "0.3"),
+        ("guide_semantic", "0.5"),
+    ] {
+        model.set_metadata(&format!("edgelip.{key}"), value);
+    }
+    let mut seed = 3;
+    let mut add = |name: &str, dims: &[usize]| model.initializers.push(floats(name, dims, &mut seed));
+    add("vision.pixel.offset", &[1, 3, 1, 1]);
+    for (layer, window) in [27, 9 * WIDTH, 9 * WIDTH].into_iter().enumerate() {
+        add(&format!("vision.stem.{layer}.weight"), &[1, window, 16]);
+        add(&format!("vision.stem.{layer}.bias"), &[16]);
+    }
+    // 2 × 3 patches have 2 · (⌊3/2⌋ + 1) coefficients.
+    add("vision.frequency.0.filter", &[1, 4, 2, 16]);
+    add("vision.frequency.0.bias", &[WIDTH]);
+    add("vision.frequency.0.fc1.weight", &[2, WIDTH, 16]);
+    add("vision.frequency.0.fc1.bias", &[32]);
+    add("vision.frequency.0.fc2.weight", &[1, 32, 16]);
+    add("vision.frequency.0.fc2.bias", &[16]);
+    add("vision.frequency.norm.weight", &[WIDTH]);
+    add("vision.frequency.norm.bias", &[WIDTH]);
+    add("vision.frequency.projection.weight", &[1, WIDTH, 16]);
     model
 }
 

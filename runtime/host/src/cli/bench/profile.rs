@@ -29,6 +29,8 @@ pub struct Profile {
     /// Share of the run that merging takes: guide, match and merge.
     pub merging_share: f64,
     pub operators: Vec<Operator>,
+    /// How many of the blocks, the first ones, are frequency blocks.
+    pub frequency_blocks: usize,
     pub blocks: Vec<Block>,
 }
 
@@ -142,6 +144,7 @@ pub fn profile(path: &Path, bytes: &[u8], threads: usize, pixels: Option<&[u8]>,
         total_ms: total.median,
         merging_share: operators.iter().filter(merging).map(|operator| operator.share).sum(),
         operators,
+        frequency_blocks: vision.shape().frequency_blocks,
         blocks,
     })
 }
@@ -166,7 +169,11 @@ pub fn print(profile: &Profile, out: &mut dyn Write) -> Result<()> {
     let share = |share: f64| format!("{:.1} %", 100.0 * share);
     for block in &profile.blocks {
         let cells = names.iter().map(|name| block.operators.get(name).map_or_else(|| "-".into(), |&ms| time(ms)));
-        let first = block.block.map_or_else(|| "outside".into(), |block| block.to_string());
+        let first = match block.block {
+            None => "outside".into(),
+            Some(block) if block < profile.frequency_blocks => format!("f{block}"),
+            Some(block) => (block - profile.frequency_blocks).to_string(),
+        };
         table.add_row([first].into_iter().chain(cells).chain([time(block.ms), share(block.share)]));
     }
     let all: f64 = profile.blocks.iter().map(|block| block.ms).sum();
