@@ -16,6 +16,8 @@ Examples:
       Half of the arithmetic, and the labels of a file baked in.
   edgelip-export clip-vit-base-patch32 -o model.onnx --text text.onnx --precision int8
       Both towers, so that labels can be made on the board.
+  edgelip-export mlip-tiny -o model.onnx --compression 0.5 --labels labels.txt --text-model minilm.onnx
+      A checkpoint without a text tower of its own; merging as it was trained.
   edgelip-export all-MiniLM-L6-v2 -o text.onnx --precision int8 --context 64
       A text tower by itself, for texts of up to 64 tokens.
   edgelip-export clip-vit-large-patch14 -o model.onnx --compression 0.3 --schedule calibrate:photos/
@@ -72,6 +74,10 @@ pub struct Args {
     /// Labels to bake in: one a line, CSV, a JSON list, or a JSON object of labels and prompts
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+
+    /// A text tower that was exported already, to make the labels with; for a checkpoint that has none of its own
+    #[arg(long, value_name = "FILE", requires = "labels", conflicts_with = "text")]
+    pub text_model: Option<PathBuf>,
 
     /// A prompt with {} for the label; may be repeated, the embeddings are averaged [default: "a photo of a {}."]
     #[arg(long, value_name = "PROMPT")]
@@ -311,6 +317,7 @@ mod tests {
             "-o m.onnx --compression 0.5 --guide 0.3 --guide-semantic 1",
             "-o m.onnx --schedule list:1,0 --guide 0",
             "-o m.onnx --labels l.txt --template {} --template my.{}",
+            "-o m.onnx --labels l.txt --text-model t.onnx",
             "-o m.onnx --compression 0.3 --schedule calibrate:photos --precision int8",
             "-o m.onnx --text t.onnx --precision i8 --threads 2 --image-size 160 --licence MIT",
         ] {
@@ -328,6 +335,8 @@ mod tests {
             ("--text t.onnx --labels l.txt", "--labels is about the image tower"),
             ("-o m.onnx --template {}", "--template needs --labels"),
             ("-o m.onnx --templates photo", "--templates needs --labels"),
+            ("-o m.onnx --text-model t.onnx", "--labels"),
+            ("-o m.onnx --labels l --text t.onnx --text-model u.onnx", "cannot be used with"),
             ("-o m.onnx --labels l --template {} --templates photo", "either --template or --templates"),
             ("-o m.onnx --schedule geo", "--schedule needs --compression"),
             ("-o m.onnx --compression 0 --schedule geo", "--schedule needs --compression"),

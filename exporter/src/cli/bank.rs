@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use edgelip::label_bank::LabelBank;
 use edgelip::label_set::{self, DEFAULT_TEMPLATE, LabelSet};
 use edgelip::onnx::{OnnxModel, attach_labels};
@@ -33,10 +33,16 @@ impl Wanted {
         Ok(Some(Wanted { labels, templates }))
     }
 
-    /// Embeds every prompt with the text tower in a file.
-    pub fn embed(&self, text: &Path, threads: usize) -> Result<LabelBank> {
+    /// Embeds every prompt with the text tower in a file, whose embeddings must be as long as the image tower's.
+    pub fn embed(&self, text: &Path, embedding: usize, threads: usize) -> Result<LabelBank> {
         let mapping = Mapping::open(text)?;
         let mut tower = TextTower::open(&mapping, text, Engine::Native, threads)?;
+        let found = tower.text().embedding();
+        ensure!(
+            found == embedding,
+            "{}: embeds to {found} values, the image tower to {embedding}: labels need the text tower it was trained with",
+            text.display()
+        );
         let bar = progress::steps("labels", self.labels.labels().len() as u64);
         let bank =
             LabelBank::embed(&self.labels, &self.templates, &mut tower, &mut |done| bar.set_position(done as u64))?;

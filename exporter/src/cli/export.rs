@@ -50,7 +50,15 @@ pub fn run(mut args: Args) -> Result<bool> {
         source.set_context(context)?;
     }
     source.provenance_mut().licence = args.licence.clone();
-    let tokenizer = if wants_text || wanted.is_some() { Some(source.tokenizer()?) } else { None };
+    let makes_labels = wanted.is_some() && args.text_model.is_none();
+    ensure!(
+        !makes_labels || source.model().text.is_some(),
+        "{}: has no text tower to make labels with: give --text-model FILE.onnx, any text tower that embeds to {} values; or leave --labels \
+         out and let `edgelip labels --text FILE.onnx` attach them later",
+        args.checkpoint.display(),
+        source.model().embedding
+    );
+    let tokenizer = if wants_text || makes_labels { Some(source.tokenizer()?) } else { None };
     if !args.dry_run {
         let hashing = progress::line("reading the checkpoint");
         source.provenance_mut().sha256 = Some(source.checkpoint().sha256()?);
@@ -175,7 +183,9 @@ impl Export<'_> {
     /// it is as exact as can be.
     fn text(&self, summary: &mut Summary) -> Result<(Option<Output>, Option<LabelBank>)> {
         let args = self.args;
-        let embed = |path: &Path| self.wanted.as_ref().map(|wanted| wanted.embed(path, args.threads())).transpose();
+        let embedding = self.source.model().embedding;
+        let embed =
+            |path: &Path| self.wanted.as_ref().map(|wanted| wanted.embed(path, embedding, args.threads())).transpose();
         if let Some(path) = &args.text {
             let mut output = Output::create(path, args.force)?;
             write(&self.text_model(args.precision())?, &mut output, "text tower")?;
@@ -183,6 +193,9 @@ impl Export<'_> {
             self.verify("text tower", summary, |options| verify::text(self.source, draft, options))?;
             let bank = if summary.passed() { embed(draft)? } else { None };
             return Ok((Some(output), bank));
+        }
+        if let Some(path) = &args.text_model {
+            return Ok((None, embed(path)?));
         }
         let Some(output) = args.output.as_ref().filter(|_| self.wanted.is_some()) else { return Ok((None, None)) };
         let mut file =

@@ -42,10 +42,13 @@ pub struct VisionSummary {
     file: Option<String>,
     image: [usize; 2],
     patch: usize,
+    stem: Vec<usize>,
+    frequency_blocks: usize,
     width: usize,
     heads: usize,
     mlp: usize,
     embedding: usize,
+    readout: &'static str,
     activation: &'static str,
     precision: &'static str,
     parameters: u64,
@@ -54,12 +57,21 @@ pub struct VisionSummary {
     scratch_bytes: u64,
     threads: usize,
     merge: &'static str,
+    guide: Option<Guide>,
     compression: Compression,
     macs: u64,
     macs_unmerged: u64,
+    embedding_macs: u64,
+    frequency_macs: u64,
     blocks: Vec<Block>,
     labels: usize,
     prompts: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Guide {
+    strength: f32,
+    semantic: f32,
 }
 
 #[derive(Debug, Serialize)]
@@ -199,10 +211,13 @@ impl VisionSummary {
             file: args.output.as_deref().map(shown),
             image: vision.image_size,
             patch: vision.patch,
+            stem: vision.stem.clone(),
+            frequency_blocks: vision.frequency_blocks,
             width: vision.width,
             heads: vision.heads,
             mlp: vision.mlp,
             embedding: model.embedding,
+            readout: vision.readout.name(),
             activation: vision.activation.name(),
             precision: options.precision.name(),
             parameters: source.parameters("vision"),
@@ -214,9 +229,14 @@ impl VisionSummary {
                 Merge::Ward => "ward",
                 Merge::Tome => "tome",
             },
+            guide: plan
+                .guided()
+                .then_some(Guide { strength: options.guide.strength, semantic: options.guide.semantic }),
             compression: Compression { asked: args.compression, real: plan.saving() },
             macs: plan.macs(),
             macs_unmerged: unmerged.macs(),
+            embedding_macs: plan.embedding_macs(),
+            frequency_macs: plan.frequency_macs(),
             blocks: plan.blocks().map(block).collect(),
             labels: wanted.map_or(0, |wanted| wanted.labels.labels().len()),
             prompts: wanted.map_or(0, |wanted| wanted.templates.len()),
@@ -227,8 +247,19 @@ impl VisionSummary {
         let [height, width] = self.image;
         let (blocks, heads) = (self.blocks.len(), self.heads);
         say(format!(
-            "image tower   {height}×{width} pixels, patches of {}, {blocks} blocks of width {}, {heads} heads, MLP {}, {}; embedding {}",
-            self.patch, self.width, self.mlp, self.activation, self.embedding
+            "image tower   {height}×{width} pixels, patches of {}{}, {}{blocks} blocks of width {}, {heads} heads, MLP {}, {}; embedding {}{}",
+            self.patch,
+            if self.stem.is_empty() { String::new() } else { format!(" by {} convolutions", self.stem.len()) },
+            if self.frequency_blocks == 0 {
+                String::new()
+            } else {
+                format!("{} frequency and ", self.frequency_blocks)
+            },
+            self.width,
+            self.mlp,
+            self.activation,
+            self.embedding,
+            if self.readout == "joint" { " of both domains" } else { "" }
         ))?;
         say(format!("parameters    {}, stored as {}", millions(self.parameters), self.precision))?;
         if with_size {
@@ -251,8 +282,17 @@ impl VisionSummary {
             "none" => "no merging".to_owned(),
             merge => format!("{merge} saves {:.4}{asked} of {}", self.compression.real, millions(self.macs_unmerged)),
         };
+        let saved = match &self.guide {
+            Some(guide) => format!("{saved}, guided by {} ({} semantic)", guide.strength, guide.semantic),
+            None => saved,
+        };
         say(format!("multiply-adds {}: {saved}\n", millions(self.macs)))?;
         let mut table = table(["block", "tokens", "merged", "multiply-adds", "of which merging"]);
+        let patches = self.blocks.first().map_or(0, |block| block.tokens.saturating_sub(1));
+        for index in 0..self.frequency_blocks {
+            let (name, macs) = (format!("frequency {index}"), millions(self.frequency_macs));
+            table.add_row([name, patches.to_string(), 0.to_string(), macs, String::new()]);
+        }
         for (index, block) in self.blocks.iter().enumerate() {
             table.add_row([
                 index.to_string(),

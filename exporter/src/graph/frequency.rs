@@ -1,8 +1,9 @@
 //! The frequency stage: patches mixed by a learned filter in the frequency domain; docs/file-format.md has the formula.
 //!
-//! The transforms are products with constant real bases. Separable ones would need a tenth of the multiply-adds and of the bytes, but four thin
-//! products with transpositions between them where this is two broad ones; on grids of the usual size an engine is done sooner with these, and
-//! the MLP behind them costs several times as much anyway.
+//! The transforms are products with constant real bases, one for each direction, as the trainer does and counts them. Split into rows and columns
+//! they would be four thin products with transpositions between them: onnxruntime takes as long for those on 8×8 patches and half as long on 14×14
+//! (0.15 of 0.3 ms at a width of 384), little beside the MLP behind them. On much larger grids it would be worth it: at 24×24 the bases alone are
+//! 2.9 MB.
 
 use std::f64::consts::TAU;
 

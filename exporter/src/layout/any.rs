@@ -12,7 +12,7 @@ use crate::source::{ModelConfig, Provenance, Source, Tensor};
 /// A checkpoint of a layout that is known.
 #[derive(Debug)]
 pub enum Layout {
-    /// CLIP, and what keeps to its names.
+    /// CLIP, and MLIP, which keeps to its names.
     Clip(Clip),
     /// A text tower of sentence-transformers.
     Bert(Bert),
@@ -33,6 +33,7 @@ impl Layout {
     /// What people call the layout.
     pub fn name(&self) -> &'static str {
         match self {
+            Layout::Clip(clip) if clip.model().family == "mlip" => "MLIP of edgelip-train",
             Layout::Clip(_) => "Hugging Face CLIP",
             Layout::Bert(_) => "sentence-transformers BERT",
         }

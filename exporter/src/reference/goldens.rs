@@ -1,8 +1,8 @@
-//! The reference against what transformers gives for the tiny checkpoint.
+//! The reference against what transformers gives for the tiny CLIP, and PyTorch for the tiny MLIP.
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, Array4, Axis};
+use ndarray::{Array2, Array3, Array4, Axis};
 use serde::Deserialize;
 
 use super::{Merging, Rule, text, vision};
@@ -61,6 +61,32 @@ fn texts_of_bert_are_those_of_transformers() {
     let golden: Array2<f32> = ndarray_npy::read_npy(fixture("golden/bert/text_embeds.npy")).unwrap();
     let ids: Vec<Vec<u32>> = tokens.into_iter().map(|tokens| tokens.ids).collect();
     near(&text(&Bert::open(&fixture("tiny-bert")).unwrap(), &ids).unwrap(), &golden);
+}
+
+#[test]
+fn both_domains_and_their_merging_are_those_of_pytorch() {
+    #[derive(Deserialize)]
+    struct Case {
+        rule: String,
+        merged: Vec<usize>,
+        guide: f32,
+        semantic: f32,
+    }
+    let cases: Vec<Case> = json("golden/mlip/cases.json");
+    let pixels: Array4<f32> = ndarray_npy::read_npy(fixture("golden/mlip/pixel_values.npy")).unwrap();
+    let golden: Array3<f32> = ndarray_npy::read_npy(fixture("golden/mlip/image_embeds.npy")).unwrap();
+    let images: Vec<_> = pixels.outer_iter().map(|image| image.to_owned()).collect();
+    let mlip = Clip::open(&fixture("tiny-mlip")).unwrap();
+    for (case, golden) in cases.iter().zip(golden.outer_iter()) {
+        let guide = Guide { strength: case.guide, semantic: case.semantic };
+        let rule = match case.rule.as_str() {
+            "none" => None,
+            "ward" => Some(Rule::Ward),
+            _ => Some(Rule::Tome),
+        };
+        let merging = rule.map(|rule| Merging { rule, schedule: &case.merged, guide });
+        near(&vision(&mlip, merging, &images).unwrap(), &golden.to_owned());
+    }
 }
 
 #[test]
