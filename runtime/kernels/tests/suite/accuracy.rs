@@ -19,7 +19,8 @@ fn softmax_is_as_exact_as_it_says() {
                     let below = largest - f64::from(*x);
                     let exact = (-below).exp() / sum;
                     let error = (f64::from(*is) / exact - 1.0).abs();
-                    let bound = 1e-6 + 6e-8 * below;
+                    let factor = if kernels.name() == "generic" { 1e-5 } else { 1e-6 };
+                    let bound = factor + 6e-8 * below;
                     assert!(
                         error <= bound || below > 87.0,
                         "{}: {is}, not {exact}, {below} below of {len}",
