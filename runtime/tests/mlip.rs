@@ -5,7 +5,7 @@ mod tower;
 
 use edgelip_kernels::Pool;
 use edgelip_runtime::{Error, Kernels, Parallel, Problem, Readout, Single, Vision};
-use tower::{Shape, Tower, WHOLE, aligned, pixels, reference};
+use tower::{Shape, Tower, WHOLE, aligned, pixels, reference, snake};
 
 const UNMERGED: Shape = Shape { merge: "none", schedule: &[0; 4], guide: None, ..WHOLE };
 
@@ -100,11 +100,10 @@ fn a_frequency_stage_that_changes_nothing_changes_no_bit() {
     with.tensors.extend(filtered.tensors.iter().filter(|tensor| tensor.0.contains("frequency")).cloned());
     with.set("frequency_blocks", "2");
     let [rows, columns] = without.grid();
-    let snake = |i: usize| if i / columns % 2 == 0 { i } else { i / columns * columns + columns - 1 - i % columns };
     let position = with.tensors.iter_mut().find(|tensor| tensor.0 == "vision.position").unwrap();
     let (in_file, row) = (position.3.clone(), position.3.len() / (rows * columns));
     for i in 0..rows * columns {
-        position.3[snake(i) * row..][..row].copy_from_slice(&in_file[i * row..][..row]);
+        position.3[snake(i, columns) * row..][..row].copy_from_slice(&in_file[i * row..][..row]);
     }
     assert_ne!(bits(plain(&with).unwrap()), expected);
     for index in 0..2 {

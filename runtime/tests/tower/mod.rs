@@ -147,9 +147,7 @@ impl Tower {
         self.floats("vision.class", &[1, width], 1.0, 0.0);
         self.norm("vision.pre_norm");
         if shape.merge == "ward" {
-            let snake =
-                |i: usize| if i / columns % 2 == 0 { i } else { i / columns * columns + columns - 1 - i % columns };
-            let bytes = (0..rows * columns).flat_map(|i| (snake(i) as i64).to_le_bytes()).collect();
+            let bytes = (0..rows * columns).flat_map(|i| (snake(i, columns) as i64).to_le_bytes()).collect();
             self.tensors.push(("vision.order".into(), 7, vec![rows * columns], bytes));
         }
         for index in 0..shape.frequency_blocks {
@@ -228,10 +226,10 @@ impl Tower {
             "i8" if !edge => {
                 let depth = inputs.div_ceil(4) * 4;
                 let (mut bytes, mut zero) = (vec![0u8; groups * panels * depth * 16], vec![0i32; groups * panels * 16]);
-                for output in 0..groups * panels * 16 {
+                for (output, zero) in zero.iter_mut().enumerate() {
                     for input in (0..inputs).filter(|_| output % (panels * 16) < outputs) {
                         let value = (self.random() * 127.0) as i8;
-                        zero[output] += 128 * i32::from(value);
+                        *zero += 128 * i32::from(value);
                         let at = ((output / 16 * depth / 4 + input / 4) * 16 + output % 16) * 4 + input % 4;
                         bytes[at] = value as u8;
                     }
@@ -338,6 +336,12 @@ pub fn aligned<R>(bytes: &[u8], use_it: impl FnOnce(&mut [u8]) -> R) -> R {
     let place = &mut room[skip..skip + bytes.len()];
     place.copy_from_slice(bytes);
     use_it(place)
+}
+
+/// Raster index of the patch at position `i` of the order in which `ward` merges.
+pub fn snake(i: usize, columns: usize) -> usize {
+    let (row, column) = (i / columns, i % columns);
+    row * columns + if row.is_multiple_of(2) { column } else { columns - 1 - column }
 }
 
 /// An image of colours with texture, `[H, W, 3]`.
