@@ -44,7 +44,7 @@ fn train_with(count: usize, config: &Config, folder: &Path, stop: Stop<'_>) -> S
 fn top1(config: &Config, folder: &Path) -> f64 {
     let test = dataset(40, 2);
     let texts = Texts::collect(&test, &config.templates);
-    let labels = LabelBank::new(&test, &texts, &bank(&texts, config.vision.embedding), 1).unwrap();
+    let labels = LabelBank::new(&texts, &bank(&texts, config.vision.embedding), 1).unwrap();
     let model = Trained::open(&folder.join("checkpoint.safetensors"), Device::Cpu, None).unwrap();
     let images = embed(&model.image, &test, None, Device::Cpu);
     accuracy(&images.matmul(&labels.embeddings.transpose(0, 1)), &labels.labels, 1)
@@ -160,7 +160,7 @@ fn a_model_published_for_smaller_images_is_the_model_opened_for_them() {
     assert!(cosines.min().double_value(&[]) > 0.99999);
     // Bars are bars on a grid of 3 × 3 too.
     let texts = Texts::collect(&test, &config.templates);
-    let labels = LabelBank::new(&test, &texts, &bank(&texts, config.vision.embedding), 1).unwrap();
+    let labels = LabelBank::new(&texts, &bank(&texts, config.vision.embedding), 1).unwrap();
     let images = edgelip_models::evaluate::embed(&small.image, &test, None, Device::Cpu);
     let top1 = accuracy(&images.matmul(&labels.embeddings.transpose(0, 1)), &labels.labels, 1);
     assert!(top1 > 0.7, "{top1}");

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use edgelip_models::data::{Dataset, Source, Texts};
 use edgelip_models::evaluate::{LabelBank, embed, embed_with, likeness};
 use edgelip_models::model::Trained;
 use edgelip_models::text::{Bank, Encoder};
+use edgelip_models::vision::unit;
 use edgelip_models::wordnet::{Vocabulary, WordNet};
 use serde_json::{Map, Value, json};
 use tch::{Device, Tensor};
@@ -67,8 +68,8 @@ pub struct Args {
 
 /// What images are held against.
 enum Against {
-    /// The synsets of a classifier.
-    Synsets(WordNet, Vocabulary),
+    /// The synsets of a classifier, and the classes for a probe.
+    Synsets { net: WordNet, vocabulary: Vocabulary, texts: Texts },
     /// Texts, and the classes among them.
     Texts { texts: Texts, bank: Bank, labels: Option<LabelBank> },
 }
@@ -125,18 +126,18 @@ fn read(sources: &[Source]) -> Result<Dataset> {
 }
 
 fn against(args: &Args, model: &Trained, dataset: &Dataset) -> Result<Against> {
+    let texts = Texts::collect(dataset, &model.config.templates);
     if model.classifier.is_some() {
         let (net, vocabulary) = args.labels.open()?;
-        return Ok(Against::Synsets(net, vocabulary));
+        return Ok(Against::Synsets { net, vocabulary, texts });
     }
-    let texts = Texts::collect(dataset, &model.config.templates);
     let tokenizer = args.text.tokenizer(model.config.text.tokens)?;
     let encoder: &dyn Encoder = match &model.text {
         Some(own) => own,
         None => &args.text.minilm()?,
     };
     let bank = Bank::embed(&texts.strings, encoder, &tokenizer, false, args.text.cache.as_deref())?;
-    let labels = LabelBank::new(dataset, &texts, &bank, args.names);
+    let labels = LabelBank::new(&texts, &bank, args.names);
     Ok(Against::Texts { texts, bank, labels })
 }
 
@@ -152,10 +153,14 @@ fn measure(
     let merge = variant.merge.as_ref();
     let mut scored = Map::new();
     let (embeddings, hits) = match (against, &model.classifier) {
-        (Against::Synsets(net, vocabulary), Some(classifier)) => {
+        (Against::Synsets { net, vocabulary, texts }, Some(classifier)) => {
             let features = embed_with(&model.image, dataset, merge, device(), &|features| features.spatial);
             let logits: Tensor = tch::no_grad(|| classifier.forward(&features.to_device(device())));
             let hits = scores::labels(&mut scored, &logits.to_device(Device::Cpu), dataset, net, vocabulary);
+            if !probe.items.is_empty() {
+                let train = embed(&model.image, probe, merge, device());
+                scores::probes(&mut scored, &train, probe, &unit(&features), texts)?;
+            }
             (features, hits)
         }
         (Against::Texts { texts, bank, labels }, _) => {
@@ -165,13 +170,12 @@ fn measure(
                 .map_or_else(Vec::new, |labels| scores::classification(&mut scored, &images, labels, model.scale));
             scores::sentences(&mut scored, &images, texts, bank);
             if !probe.items.is_empty() {
-                let labels = labels.as_ref().context("--probe needs images with classes in --data")?;
                 let train = embed(&model.image, probe, merge, device());
-                scores::probes(&mut scored, &train, probe, &images, texts, labels)?;
+                scores::probes(&mut scored, &train, probe, &images, texts)?;
             }
             (images, hits)
         }
-        (Against::Synsets(..), None) => bail!("the model has no classifier"),
+        (Against::Synsets { .. }, None) => bail!("the model has no classifier"),
     };
     let like = likeness(&embeddings, full.map_or(&embeddings, |full| &full.embeddings));
     let merging = variant.merge.as_ref();

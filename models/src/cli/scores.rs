@@ -50,7 +50,6 @@ pub fn probes(
     probe: &Dataset,
     test: &Tensor,
     texts: &Texts,
-    bank: &LabelBank,
 ) -> Result<()> {
     let class = |id: &str| {
         texts
@@ -66,8 +65,7 @@ pub fn probes(
     }
     let (rows, train_labels): (Vec<i64>, Vec<i64>) = known.into_iter().unzip();
     let train = train.index_select(0, &Tensor::from_slice(&rows));
-    let tested: Vec<i64> = (0..bank.labels.len() as i64).filter(|&i| bank.labels[i as usize] >= 0).collect();
-    let labels: Vec<i64> = tested.iter().map(|&i| bank.labels[i as usize]).collect();
+    let (tested, labels): (Vec<i64>, Vec<i64>) = (0..).zip(texts.labels()).filter(|&(_, label)| label >= 0).unzip();
     let test = test.index_select(0, &Tensor::from_slice(&tested));
     let classes = texts.classes.len() as i64;
     let linear = linear_probe(&train, &train_labels, &test, classes, 1e-5);

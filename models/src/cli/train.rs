@@ -108,6 +108,9 @@ fn listen() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// Learners that share their weights.
+pub type Learners = Vec<Box<dyn Learner>>;
+
 /// What learns, as many times as passes run at once, and what it learns; a `catlip` configuration gets its number of labels.
 pub fn learners(
     config: &mut Config,
@@ -116,7 +119,7 @@ pub fn learners(
     text: &TextFiles,
     labels: &LabelFiles,
     at_once: usize,
-) -> Result<(Vec<Box<dyn Learner>>, Vec<Parameter>)> {
+) -> Result<(Learners, Vec<Parameter>)> {
     let targets = match config.objective {
         Objective::Catlip => {
             let (net, vocabulary) = labels.open()?;

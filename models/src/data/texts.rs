@@ -78,6 +78,12 @@ impl Texts {
         texts
     }
 
+    /// The class of each image as a place in `classes`, −1 for images that have none.
+    pub fn labels(&self) -> Vec<i64> {
+        let place = |group: &u32| self.classes.iter().position(|class| class == group).map_or(-1, |i| i as i64);
+        self.of_image.iter().map(place).collect()
+    }
+
     /// One text of a group at random.
     pub fn draw(&self, group: u32, stream: &mut Stream) -> usize {
         match &self.groups[group as usize] {
@@ -114,6 +120,7 @@ mod tests {
         assert_eq!(texts.of_image, [0, 1, 0, 2]);
         assert_eq!(texts.strings, ["a cat", "one cat", "a tabby", "one tabby", "A dog."]);
         assert_eq!((texts.classes.as_slice(), texts.sentences.as_slice()), ([0].as_slice(), [1, 2].as_slice()));
+        assert_eq!(texts.labels(), [0, -1, 0, -1]);
         let mut stream = Stream::new(&[1]);
         let drawn: std::collections::BTreeSet<usize> = (0..200).map(|_| texts.draw(0, &mut stream)).collect();
         assert_eq!(drawn.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);

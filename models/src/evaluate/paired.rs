@@ -75,7 +75,7 @@ mod tests {
             let draw = |_| {
                 let x = f64::from(stream.unit());
                 // Ours alone 15 %, theirs alone 10 %.
-                (x < 0.15 || x >= 0.25, x >= 0.15)
+                (!(0.15..0.25).contains(&x), x >= 0.15)
             };
             let (ours, theirs): (Vec<bool>, Vec<bool>) = (0..images).map(draw).unzip();
             let found = difference(&ours, &theirs);

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::data::{Dataset, Group, Texts};
+use crate::data::{Group, Texts};
 use crate::text::Bank;
 use crate::vision::unit;
 
@@ -17,7 +17,7 @@ pub struct LabelBank {
 
 impl LabelBank {
     /// Averages the prompts of each class. Only the first `names` of a class's names are used.
-    pub fn new(dataset: &Dataset, texts: &Texts, bank: &Bank, names: usize) -> Option<LabelBank> {
+    pub fn new(texts: &Texts, bank: &Bank, names: usize) -> Option<LabelBank> {
         let rows: Vec<Tensor> = texts
             .classes
             .iter()
@@ -29,9 +29,7 @@ impl LabelBank {
                 Group::Sentences(_) => unreachable!("only classes are listed as classes"),
             })
             .collect();
-        let position = |group: &u32| texts.classes.iter().position(|class| class == group).map_or(-1, |i| i as i64);
-        let labels = (0..dataset.items.len()).map(|image| position(&texts.of_image[image])).collect();
-        (!rows.is_empty()).then(|| LabelBank { embeddings: Tensor::stack(&rows, 0), labels })
+        (!rows.is_empty()).then(|| LabelBank { embeddings: Tensor::stack(&rows, 0), labels: texts.labels() })
     }
 }
 
