@@ -10,7 +10,7 @@ mod peers;
 use std::time::{Duration, Instant};
 
 use edgelip_kernels::Kernels;
-use peers::{GRIDS, Ours, Peer, Problem, RealFft, RustFft, WIDTHS};
+use peers::{GRIDS, Ours, Peer, Problem, RealFft, RustFft, WIDTHS, check};
 
 /// How long the peers of one problem take turns.
 const TIME: Duration = Duration::from_millis(1500);
@@ -42,16 +42,6 @@ fn main() {
             }
             println!();
         }
-    }
-}
-
-/// All must compute the same.
-fn check(peers: &mut [Box<dyn Peer>]) {
-    peers.iter_mut().for_each(|peer| peer.run());
-    let ought = peers[0].result();
-    for peer in &peers[1..] {
-        let worst = peer.result().iter().zip(&ought).map(|(is, ought)| (is - ought).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-5, "{} is off by {worst}", peer.name());
     }
 }
 

@@ -6,7 +6,7 @@ mod peers;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use edgelip_kernels::Kernels;
-use peers::{GRIDS, Ours, Peer, Problem, RealFft, RustFft, WIDTHS};
+use peers::{GRIDS, Ours, Peer, Problem, RealFft, RustFft, WIDTHS, check};
 
 fn filters(criterion: &mut Criterion) {
     for side in GRIDS {
@@ -20,6 +20,7 @@ fn filters(criterion: &mut Criterion) {
             for kernels in Kernels::available() {
                 peers.push(Box::new(Ours::new(kernels, Problem::new(side, width))));
             }
+            check(&mut peers);
             for mut peer in peers {
                 group.bench_function(BenchmarkId::from_parameter(peer.name()), |bencher| bencher.iter(|| peer.run()));
             }

@@ -71,6 +71,17 @@ pub trait Peer {
     fn result(&self) -> Vec<f32>;
 }
 
+/// Panics unless all compute the same.
+pub fn check(peers: &mut [Box<dyn Peer>]) {
+    peers.iter_mut().for_each(|peer| peer.run());
+    let ought = peers[0].result();
+    for peer in &peers[1..] {
+        let worst = peer.result().iter().zip(&ought).map(|(is, ought)| (is - ought).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-5, "{} is off by {worst}", peer.name());
+    }
+}
+
+/// Our kernels, over rows of tokens.
 pub struct Ours {
     kernels: Kernels,
     problem: Problem,
@@ -291,7 +302,7 @@ impl Peer for RealFft {
             transpose(&self.columns, side, &mut self.rows);
             for (spectrum, row) in self.rows.chunks_exact_mut(half).zip(self.grid.chunks_exact_mut(side)) {
                 spectrum[0].im = 0.0;
-                if side % 2 == 0 {
+                if side.is_multiple_of(2) {
                     spectrum[half - 1].im = 0.0;
                 }
                 self.back.process_with_scratch(spectrum, row, &mut self.scratch).unwrap();
