@@ -1,5 +1,6 @@
 //! MLIP's image tower, from the tiny checkpoint to a file that runs as PyTorch says; and what is refused.
 
+#[allow(dead_code, reason = "what other tests need of it")]
 mod fixture;
 
 use std::fs;

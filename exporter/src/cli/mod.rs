@@ -20,7 +20,7 @@ const UNUSABLE: u8 = 2;
 
 /// Runs the command.
 pub fn main() -> ExitCode {
-    match Args::parse().check().and_then(|args| export::run(args)) {
+    match Args::parse().check().and_then(export::run) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
