@@ -78,8 +78,12 @@ fn conclude(candidates: &[Candidate<'_>]) -> Result<Vec<Row>> {
             let saved = |ours: f64, theirs: f64| 1.0 - ours / theirs;
             row.macs_saved = row.macs.zip(first.row.macs).map(|(ours, theirs)| saved(ours as f64, theirs as f64));
             row.time_saved = paired_ratio(&candidate.times, &first.times).map(|ratio| 1.0 - ratio);
-            let worth = row.macs_saved.filter(|saved| *saved > WORTH_COMPARING);
-            row.realised = row.time_saved.zip(worth).map(|(time, macs)| time / macs);
+        }
+        // Of other precisions the time differs for reasons of its own.
+        let as_precise =
+            |first: &&Candidate<'_>| on_same_engine(first) && first.row.precision == candidate.row.precision;
+        if let Some(first) = before.iter().find(as_precise) {
+            row.realised = realised(&candidate.row, &candidate.times, &first.row, &first.times);
         }
         let same_model = |first: &&Candidate<'_>| first.entry.path == candidate.entry.path;
         if let Some(first) = before.iter().find(same_model) {
@@ -95,6 +99,13 @@ fn conclude(candidates: &[Candidate<'_>]) -> Result<Vec<Row>> {
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// The share of time saved over that of multiply-adds saved, where that is worth comparing.
+fn realised(row: &Row, times: &[f64], first: &Row, first_times: &[f64]) -> Option<f64> {
+    let macs = 1.0 - row.macs? as f64 / first.macs? as f64;
+    let time = 1.0 - paired_ratio(times, first_times)?;
+    (macs > WORTH_COMPARING).then(|| time / macs)
 }
 
 /// Median over the rounds of one time over the other: what slows down both does not count.
@@ -117,6 +128,17 @@ mod tests {
     fn ratios_are_of_rounds() {
         assert_eq!(paired_ratio(&[1.0, 20.0, 3.0], &[2.0, 40.0, 4.0]), Some(0.5));
         assert_eq!(paired_ratio(&[], &[]), None);
+    }
+
+    #[test]
+    fn what_is_realised_is_measured_against_what_was_saved() {
+        let row = |macs| Row { macs: Some(macs), ..Row::default() };
+        assert!(
+            realised(&row(60), &[7.0, 70.0], &row(100), &[10.0, 100.0])
+                .is_some_and(|share| (share - 0.75).abs() < 1e-9)
+        );
+        assert_eq!(realised(&row(100), &[7.0], &row(100), &[10.0]), None);
+        assert_eq!(realised(&Row::default(), &[7.0], &row(100), &[10.0]), None);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub struct Row {
     pub macs_saved: Option<f64>,
     /// Share of the first model's time, on the same engine and threads, that this one saves: median over the rounds.
     pub time_saved: Option<f64>,
-    /// The time saved as a share of the multiply-adds saved.
+    /// The time saved as a share of the multiply-adds saved, both against the first model of the same precision.
     pub realised: Option<f64>,
     /// Share of the labelled photos whose best label is right.
     pub accuracy: Option<f64>,
