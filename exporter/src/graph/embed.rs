@@ -58,14 +58,8 @@ pub(super) fn embed<'a>(
         positions(source, width, &stored, &bias)
     });
     let class = graph.rows_of_floats("vision.class", &[1, padded(width)], move || class_row(source, width, eps));
-    let [gain, bias] = ["weight", "bias"].map(|part| {
-        let name = format!("vision.pre_norm.{part}");
-        graph.rows_of_floats(&name.clone(), &[padded(width)], move || {
-            let mut values = source.tensor(&name)?.data;
-            values.resize(padded(width), 0.0);
-            Ok(values)
-        })
-    });
+    let [gain, bias] =
+        ["weight", "bias"].map(|part| transformer.padded_vector(graph, format!("vision.pre_norm.{part}")));
     let order = stored_order(graph, order);
     x = reorder(graph, "ordered", x, order.as_ref());
     let position = graph.columns("position/columns", &position, width, padded(width));

@@ -13,8 +13,7 @@ use crate::error::Error;
 use crate::source::{Source, VisionConfig};
 
 use super::builder::{Graph, Value};
-use super::fold::{Affine, expect, floats};
-use super::linear::LinearSpec;
+use super::fold::{expect, floats};
 use super::transformer::Transformer;
 
 /// Patches `[N, patches, width]` in raster order through all frequency blocks.
@@ -50,19 +49,8 @@ pub(super) fn project<'a>(
     embedding: usize,
 ) -> Value {
     graph.enter("frequency");
-    let layer = "vision.frequency.projection";
-    let load = transformer.load(Affine { layer: layer.into(), norm: None, scale: 1.0, bias: false });
-    let precision = transformer.precision.kept();
-    let spec = LinearSpec {
-        name: layer.into(),
-        inputs: transformer.width,
-        outputs: embedding,
-        precision,
-        bias: false,
-        groups: vec![load],
-    };
-    let layer = graph.linear_layer("projection", spec);
-    let input = graph.linear_input("projection", summary, precision);
+    let layer = transformer.projection_layer(graph, "vision.frequency.projection".into(), None, embedding, false);
+    let input = graph.linear_input("projection", summary, transformer.precision.kept());
     let projected = graph.linear("projection", &input, &layer);
     let flat = graph.reshape("projection/flat", &projected, &[0, embedding as i64]);
     let [unit, _] = graph.normalize("embedding", &flat);

@@ -111,13 +111,7 @@ impl<'a> Transformer<'a> {
     pub fn norm_behind(&self, graph: &mut Graph<'a>, step: &str, name: &str, x: &Value) -> Value {
         let (width, stride) = (self.width, padded(self.width));
         let mut vector = |part: &str| {
-            let (source, tensor) = (self.source, format!("{name}.{part}"));
-            let make = move || {
-                let mut values = source.tensor(&tensor)?.data;
-                values.resize(stride, 0.0);
-                Ok(values)
-            };
-            let values = graph.rows_of_floats(&format!("{name}.{part}"), &[stride], make);
+            let values = self.padded_vector(graph, format!("{name}.{part}"));
             graph.columns(&format!("{step}/{part}"), &values, width, stride)
         };
         let (gain, bias) = (vector("weight"), vector("bias"));
@@ -141,16 +135,7 @@ impl<'a> Transformer<'a> {
         let mut pooled = graph.node("Div", "mean", &[&sum, &count]);
         let projection = format!("{tower}.projection");
         if self.source.has(&format!("{projection}.weight")) {
-            let load = self.load(Affine { layer: projection.clone(), norm: None, scale: 1.0, bias: false });
-            let spec = LinearSpec {
-                name: projection,
-                inputs: self.width,
-                outputs: embedding,
-                precision: self.precision.kept(),
-                bias: true,
-                groups: vec![load],
-            };
-            let layer = graph.linear_layer("projection", spec);
+            let layer = self.projection_layer(graph, projection, None, embedding, true);
             let input = graph.linear_input("mean", &pooled, self.precision.kept());
             pooled = graph.linear("projection", &input, &layer);
         }

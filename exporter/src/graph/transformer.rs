@@ -1,5 +1,7 @@
 //! The blocks both towers are made of.
 
+use edgelip_kernels::padded;
+
 use crate::source::{Activation, Source};
 
 use super::Precision;
@@ -102,27 +104,46 @@ impl<'a> Transformer<'a> {
     pub fn project_unit(&self, graph: &mut Graph<'a>, x: &Value, norm: &str, embedding: usize) -> Value {
         graph.enter("head");
         let tower = graph.tower();
-        let load = self.load(Affine {
-            layer: format!("{tower}.projection"),
-            norm: Some(format!("{tower}.{norm}")),
-            scale: 1.0,
-            bias: false,
-        });
-        let spec = LinearSpec {
-            name: format!("{tower}.projection"),
-            inputs: self.width,
-            outputs: embedding,
-            precision: self.precision.kept(),
-            bias: true,
-            groups: vec![load],
-        };
-        let layer = graph.linear_layer("projection", spec);
+        let norm = Some(format!("{tower}.{norm}"));
+        let layer = self.projection_layer(graph, format!("{tower}.projection"), norm, embedding, true);
         let normed = graph.layer_norm("norm", x, self.width, self.norm_eps);
         let input = graph.linear_input("norm", &normed, self.precision.kept());
         let projected = graph.linear("projection", &input, &layer);
         let flat = graph.reshape("projection/flat", &projected, &[0, embedding as i64]);
         let [unit, _] = graph.normalize("embedding", &flat);
         unit
+    }
+
+    /// The layer called `name` from the tower's width to the shared space, behind `norm`. The checkpoint's has no bias; with `bias` there is room
+    /// for what folding the norm makes one of.
+    pub fn projection_layer(
+        &self,
+        graph: &mut Graph<'a>,
+        name: String,
+        norm: Option<String>,
+        embedding: usize,
+        bias: bool,
+    ) -> Linear {
+        let load = self.load(Affine { layer: name.clone(), norm, scale: 1.0, bias: false });
+        let spec = LinearSpec {
+            name,
+            inputs: self.width,
+            outputs: embedding,
+            precision: self.precision.kept(),
+            bias,
+            groups: vec![load],
+        };
+        graph.linear_layer("projection", spec)
+    }
+
+    /// The vector `[width]` called `name`, padded for the file.
+    pub fn padded_vector(&self, graph: &mut Graph<'a>, name: String) -> Value {
+        let (source, stride) = (self.source, padded(self.width));
+        graph.rows_of_floats(&name.clone(), &[stride], move || {
+            let mut values = source.tensor(&name)?.data;
+            values.resize(stride, 0.0);
+            Ok(values)
+        })
     }
 
     fn qkv_layer(&self, graph: &mut Graph<'a>, index: usize) -> Linear {

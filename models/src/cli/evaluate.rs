@@ -13,9 +13,8 @@ use serde_json::{Map, Value, json};
 use tch::{Device, Tensor};
 
 use super::comparison::{Measured, compare, print, write_csv, write_pairs};
-use super::model_files::{TextFiles, device, guard};
+use super::model_files::{LabelFiles, TextFiles, device, guard};
 use super::scores;
-use super::train::LabelFiles;
 use super::variants::{Variant, VariantArgs};
 
 /// Score a checkpoint's averaged weights: zero-shot, retrieval, probes, calibration, for each image size, merging rule and rate

@@ -3,6 +3,7 @@
 mod comparison;
 mod embed;
 mod evaluate;
+mod learning;
 mod merge_args;
 mod model_files;
 mod plan;

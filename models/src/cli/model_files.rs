@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use edgelip_models::text::{MiniLm, Tokenizer};
+use edgelip_models::wordnet::{Vocabulary, WordNet};
 use tch::Device;
 
 /// The frozen text tower's files.
@@ -33,6 +34,27 @@ impl TextFiles {
         self.minilm
             .as_ref()
             .context("this model needs the files of the frozen text tower: give their folder with --minilm")
+    }
+}
+
+/// What catlip needs.
+#[derive(Debug, Args)]
+pub struct LabelFiles {
+    /// Folder of WordNet 3.0 with index.noun, data.noun and noun.exc (catlip)
+    #[arg(long, value_name = "FOLDER")]
+    pub wordnet: Option<PathBuf>,
+    /// The synsets that are learned, as `edgelip-train vocabulary` writes them (catlip)
+    #[arg(long, value_name = "FILE")]
+    pub vocabulary: Option<PathBuf>,
+}
+
+impl LabelFiles {
+    /// Reads both.
+    pub fn open(&self) -> Result<(WordNet, Vocabulary)> {
+        let wordnet = self.wordnet.as_ref().context("catlip needs WordNet: give its folder with --wordnet")?;
+        let vocabulary =
+            self.vocabulary.as_ref().context("catlip needs a vocabulary: make one with `edgelip-train vocabulary`")?;
+        Ok((WordNet::read(wordnet)?, Vocabulary::read(vocabulary)?))
     }
 }
 

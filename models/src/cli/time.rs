@@ -9,8 +9,8 @@ use edgelip_models::data::{Batches, Source, Texts};
 use edgelip_models::train::Stopwatch;
 use serde_json::json;
 
-use super::model_files::TextFiles;
-use super::train::{LabelFiles, learners, read};
+use super::learning::Learning;
+use super::train::read;
 
 /// Time the training steps of several configurations, by turns on the same data
 ///
@@ -28,12 +28,7 @@ pub struct Args {
     #[arg(long = "data", value_name = "PATH", required = true)]
     sources: Vec<Source>,
     #[command(flatten)]
-    text: TextFiles,
-    #[command(flatten)]
-    labels: LabelFiles,
-    /// Passes of a step (train.accumulate) that run at once, in threads of their own
-    #[arg(long, value_name = "PASSES", default_value_t = 1)]
-    at_once: usize,
+    learning: Learning,
     /// Steps of each that are timed, after two that are not
     #[arg(long, default_value_t = 20)]
     steps: usize,
@@ -51,7 +46,7 @@ pub fn run(args: Args) -> Result<()> {
     for path in &args.configs {
         let mut config = Config::read(path)?;
         let texts = Texts::collect(&dataset, &config.templates);
-        let (learners, parameters) = learners(&mut config, &dataset, &texts, &args.text, &args.labels, args.at_once)?;
+        let (learners, parameters) = args.learning.learners(&mut config, &dataset, &texts)?;
         learning.push(learners);
         prepared.push((config, texts, parameters));
     }

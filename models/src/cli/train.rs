@@ -5,15 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
-use edgelip_models::config::{Config, Objective, TextTower};
+use edgelip_models::config::Config;
 use edgelip_models::data::{Batches, Dataset, Source, Texts};
-use edgelip_models::objective::{Contrastive, Learner, MultiLabel, TextSource};
-use edgelip_models::parameters::{Parameter, Parameters};
-use edgelip_models::text::{Bank, OwnTower};
 use edgelip_models::train::{Run, Stop};
-use edgelip_models::wordnet::{Vocabulary, WordNet};
 
-use super::model_files::{TextFiles, device};
+use super::learning::Learning;
 
 /// Train a model, or go on with one that was stopped
 ///
@@ -34,12 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     #[command(flatten)]
-    text: TextFiles,
-    #[command(flatten)]
-    labels: LabelFiles,
-    /// Passes of a step (train.accumulate) that run at once, in threads of their own
-    #[arg(long, value_name = "PASSES", default_value_t = 1)]
-    at_once: usize,
+    learning: Learning,
     /// Start over, though the folder has a checkpoint
     #[arg(long)]
     force: bool,
@@ -54,33 +45,12 @@ pub struct Args {
     stop_steps: Option<u64>,
 }
 
-/// What catlip needs.
-#[derive(Debug, clap::Args)]
-pub struct LabelFiles {
-    /// Folder of WordNet 3.0 with index.noun, data.noun and noun.exc (catlip)
-    #[arg(long, value_name = "FOLDER")]
-    pub wordnet: Option<PathBuf>,
-    /// The synsets that are learned, as `edgelip-train vocabulary` writes them (catlip)
-    #[arg(long, value_name = "FILE")]
-    pub vocabulary: Option<PathBuf>,
-}
-
-impl LabelFiles {
-    /// Reads both.
-    pub fn open(&self) -> Result<(WordNet, Vocabulary)> {
-        let wordnet = self.wordnet.as_ref().context("catlip needs WordNet: give its folder with --wordnet")?;
-        let vocabulary =
-            self.vocabulary.as_ref().context("catlip needs a vocabulary: make one with `edgelip-train vocabulary`")?;
-        Ok((WordNet::read(wordnet)?, Vocabulary::read(vocabulary)?))
-    }
-}
-
 pub fn run(args: Args) -> Result<()> {
     let mut config = Config::read(&args.config)?;
     let stop = listen()?;
     let (dataset, weights) = read(&args.sources)?;
     let texts = Texts::collect(&dataset, &config.templates);
-    let (learners, parameters) = learners(&mut config, &dataset, &texts, &args.text, &args.labels, args.at_once)?;
+    let (learners, parameters) = args.learning.learners(&mut config, &dataset, &texts)?;
     let size: usize = parameters.iter().map(|parameter| parameter.tensor.numel()).sum();
     let batches = Batches::new(&dataset, &texts, &config, &weights);
     eprintln!(
@@ -108,36 +78,6 @@ fn listen() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Learners that share their weights.
-pub type Learners = Vec<Box<dyn Learner>>;
-
-/// What learns, as many times as passes run at once, and what it learns; a `catlip` configuration gets its number of labels.
-pub fn learners(
-    config: &mut Config,
-    dataset: &Dataset,
-    texts: &Texts,
-    text: &TextFiles,
-    labels: &LabelFiles,
-    at_once: usize,
-) -> Result<(Learners, Vec<Parameter>)> {
-    let targets = match config.objective {
-        Objective::Catlip => {
-            let (net, vocabulary) = labels.open()?;
-            config.labels.count = vocabulary.labels.len() as i64;
-            eprintln!("{} synsets", config.labels.count);
-            Targets::Labels(vocabulary.targets(dataset, &net))
-        }
-        Objective::Clip | Objective::Mlip => targets(text, config, texts)?,
-    };
-    let parameters = Parameters::new(config.seed, device());
-    let mut learners = vec![targets.learner(&parameters, config)];
-    let parameters = parameters.into_inner();
-    for _ in 1..at_once.clamp(1, config.train.accumulate) {
-        learners.push(targets.learner(&Parameters::sharing(&parameters), config));
-    }
-    Ok((learners, parameters))
-}
-
 /// All images, and how many of them are drawn how often.
 pub fn read(sources: &[Source]) -> Result<(Dataset, Vec<(usize, f64)>)> {
     let (mut dataset, mut weights) = (Dataset::default(), Vec::new());
@@ -151,47 +91,4 @@ pub fn read(sources: &[Source]) -> Result<(Dataset, Vec<(usize, f64)>)> {
         bail!("no usable image in --data");
     }
     Ok((dataset, weights))
-}
-
-/// What images are held against.
-enum Targets {
-    /// Labels of each image.
-    Labels(Vec<Vec<i64>>),
-    /// Embeddings of all texts.
-    Frozen(Bank),
-    /// Token ids of all texts, for a tower that learns.
-    Trained(Vec<Vec<i64>>),
-}
-
-impl Targets {
-    /// A learner; a trained text tower's parameters come before the image tower's.
-    fn learner(&self, parameters: &Parameters, config: &Config) -> Box<dyn Learner> {
-        let texts = match self {
-            Targets::Labels(labels) => return Box::new(MultiLabel::new(parameters, config, labels.clone())),
-            Targets::Frozen(bank) => TextSource::Frozen(bank.share()),
-            Targets::Trained(ids) => {
-                let tower = OwnTower::new(parameters, &config.text, config.vision.embedding, config.train.precision);
-                TextSource::Trained { tower, ids: ids.clone() }
-            }
-        };
-        Box::new(Contrastive::new(parameters, config, texts))
-    }
-}
-
-/// The texts as the configuration's text tower takes them.
-fn targets(files: &TextFiles, config: &Config, texts: &Texts) -> Result<Targets> {
-    let tokenizer = files.tokenizer(config.text.tokens)?;
-    Ok(match config.text.tower {
-        TextTower::Frozen => {
-            let with_tokens = config.contrast.tokens > 0.0;
-            let minilm = files.minilm()?;
-            Targets::Frozen(Bank::embed(&texts.strings, &minilm, &tokenizer, with_tokens, files.cache.as_deref())?)
-        }
-        TextTower::Trained => {
-            if tokenizer.vocabulary() as i64 > config.text.vocabulary {
-                bail!("the tokenizer has {} ids: set text.vocabulary to that", tokenizer.vocabulary());
-            }
-            Targets::Trained(texts.strings.iter().map(|text| tokenizer.ids(text)).collect())
-        }
-    })
 }

@@ -67,14 +67,17 @@ impl Crew {
         Crew { members: learners.into_iter().map(member).collect() }
     }
 
-    /// Learns from batches; losses count `share` in the gradients. The passes come in the order of the batches, none if a member is gone.
+    /// Learns from batches; losses count `share` in the gradients. The passes come in the order of the batches.
+    ///
+    /// # Panics
+    /// If a member has panicked: a step of the other passes alone would be a wrong one.
     pub fn learn(&self, batches: Vec<(Batch, Option<Merge>)>, share: f64) -> impl Iterator<Item = Pass> {
         let count = batches.len();
         for ((batch, merge), (member, _)) in batches.into_iter().zip(self.members.iter().cycle()) {
-            // A member that is gone has panicked; the scope's end reports it.
+            // One that is gone is noticed below.
             let _ = member.send(Task::Learn { batch, merge, share });
         }
-        self.members.iter().cycle().take(count).map_while(|(_, passes)| passes.recv().ok())
+        self.members.iter().cycle().take(count).map(|(_, passes)| passes.recv().expect("a learner panicked"))
     }
 
     /// Keeps what must stay in bounds there, after a step.
