@@ -103,7 +103,11 @@ impl<'a> Metadata<'_, 'a> {
     }
 
     pub(crate) fn activation(&self) -> Result<Activation, Error> {
-        let words = [("gelu", Activation::Gelu), ("quick_gelu", Activation::QuickGelu)];
+        let words = [
+            ("gelu", Activation::Gelu),
+            ("quick_gelu", Activation::QuickGelu),
+            ("gelu_tanh", Activation::TanhGelu),
+        ];
         self.word("edgelip.activation", &words)
     }
 

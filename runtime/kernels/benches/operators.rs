@@ -55,7 +55,7 @@ fn activations(criterion: &mut Criterion) {
     let x = Rows::new(&x, ROWS, LANES).unwrap();
     let layer = Linear { panels: Panels::F32(&weights), bias: &[], inputs: 1, outputs: WIDTH };
     let mut y = vec![0.0; ROWS * WIDTH];
-    for activation in [Activation::None, Activation::Gelu, Activation::QuickGelu] {
+    for activation in [Activation::None, Activation::Gelu, Activation::QuickGelu, Activation::TanhGelu] {
         let mut group = criterion.benchmark_group(format!("activation {activation:?} {ROWS} x {WIDTH}"));
         group.throughput(Throughput::Elements((ROWS * WIDTH) as u64));
         for kernels in Kernels::available() {

@@ -41,6 +41,8 @@ pub enum Activation {
     Gelu,
     /// `x · sigmoid(1.702 x)`, within `3e-7 |x|`.
     QuickGelu,
+    /// `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`, within `3e-7 |x|`.
+    TanhGelu,
 }
 
 impl Linear<'_> {

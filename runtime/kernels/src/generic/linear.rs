@@ -78,5 +78,6 @@ pub fn activate(x: f32, activation: Activation) -> f32 {
         Activation::None => x,
         Activation::Gelu => 0.5 * x * (1.0 + math::erf(x * core::f32::consts::FRAC_1_SQRT_2)),
         Activation::QuickGelu => x / (1.0 + math::exp(-1.702 * x)),
+        Activation::TanhGelu => 0.5 * x * (1.0 + math::tanh(0.797_884_56 * (x + 0.044_715 * x * x * x))),
     }
 }

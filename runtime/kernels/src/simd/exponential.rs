@@ -49,3 +49,10 @@ pub fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
 pub fn quick_gelu<S: Simd>(s: S, x: S::V) -> S::V {
     s.div(x, s.add(s.splat(1.0), exp(s, s.mul(s.splat(-1.702), x))))
 }
+
+/// `½ x (1 + tanh u) = x · sigmoid(2 u)` with `u = √(2/π) (x + 0.044715 x³)`
+#[inline(always)]
+pub fn tanh_gelu<S: Simd>(s: S, x: S::V) -> S::V {
+    let slope = s.fma(s.mul(x, x), s.splat(-0.071_354_815), s.splat(-1.595_769_1));
+    s.div(x, s.add(s.splat(1.0), exp(s, s.mul(slope, x))))
+}

@@ -145,6 +145,7 @@ fn write<S: Simd>(s: S, block: &Block, row: usize, panel: usize, sums: &[[f32; L
             Activation::None => value,
             Activation::Gelu => exponential::gelu(s, value),
             Activation::QuickGelu => exponential::quick_gelu(s, value),
+            Activation::TanhGelu => exponential::tanh_gelu(s, value),
         };
         if block.accumulate {
             value = s.add(s.load(y), value);

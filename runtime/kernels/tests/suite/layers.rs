@@ -173,7 +173,7 @@ fn activations_bias_and_accumulation() {
     let start = Matrix::random(&mut random, 9, layer.outputs);
     for kernels in instruction_sets() {
         for precision in PRECISIONS {
-            for activation in [Activation::None, Activation::Gelu, Activation::QuickGelu] {
+            for activation in [Activation::None, Activation::Gelu, Activation::QuickGelu, Activation::TanhGelu] {
                 for start in [None, Some(&start)] {
                     for biased in [true, false] {
                         let mut layer = layer.linear(precision);
@@ -206,7 +206,8 @@ fn activations_are_within_three_halves_of_an_ulp_of_their_argument() {
     for kernels in Kernels::available() {
         let gelu = activated(kernels, Activation::Gelu, &values);
         let quick = activated(kernels, Activation::QuickGelu, &values);
-        for ((x, gelu), quick) in values.iter().zip(gelu).zip(quick) {
+        let tanh = activated(kernels, Activation::TanhGelu, &values);
+        for (((x, gelu), quick), tanh) in values.iter().zip(gelu).zip(quick).zip(tanh) {
             let wide = f64::from(*x);
             let bound = 1.8e-7 * wide.abs();
             let exact = 0.5 * wide * libm::erfc(-wide * core::f64::consts::FRAC_1_SQRT_2);
@@ -219,8 +220,15 @@ fn activations_are_within_three_halves_of_an_ulp_of_their_argument() {
                 "{}: quick_gelu({x}) = {quick}, not {exact}",
                 kernels.name()
             );
+            let root = core::f64::consts::FRAC_2_PI.sqrt();
+            let exact = 0.5 * wide * (1.0 + (root * (wide + 0.044715 * wide.powi(3))).tanh());
+            assert!(
+                (f64::from(tanh) - exact).abs() <= bound,
+                "{}: tanh_gelu({x}) = {tanh}, not {exact}",
+                kernels.name()
+            );
         }
-        for activation in [Activation::Gelu, Activation::QuickGelu] {
+        for activation in [Activation::Gelu, Activation::QuickGelu, Activation::TanhGelu] {
             let mut far = [0.0; LANES];
             far[..4].copy_from_slice(&[1e30, -1e20, 300.0, -300.0]);
             let far = activated(kernels, activation, &far);
