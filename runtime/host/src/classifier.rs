@@ -35,6 +35,33 @@ enum Bank<'a> {
     Made(LabelBank),
     /// The graph has its own classes; names for them, if known.
     Graph(Vec<String>),
+    /// None yet.
+    Missing,
+}
+
+impl<'a> Bank<'a> {
+    fn new(labels: LabelSource, tower: &ImageTower<'a>) -> Result<Self, Error> {
+        let unusable = |reason: &str| Err(Error::Unusable(reason.into()));
+        match (labels, tower.vision()) {
+            (LabelSource::Model, Some(vision)) => match vision.labels() {
+                Some(labels) => Ok(Bank::File(labels)),
+                None => {
+                    unusable("the model has no labels; give --labels and --text, or make them with `edgelip labels`")
+                }
+            },
+            (LabelSource::Bank(bank), vision) => match vision.map(|vision| vision.shape().embedding) {
+                Some(width) if width != bank.embedding() => Err(Error::Unusable(format!(
+                    "the image tower's embeddings have {width} values, the text tower's {}: they do not belong together",
+                    bank.embedding()
+                ))),
+                _ => Ok(Bank::Made(bank)),
+            },
+            (LabelSource::Names(_), Some(_)) => unusable("labels need a text tower: give it with --text"),
+            (LabelSource::Names(names), None) => Ok(Bank::Graph(names)),
+            (LabelSource::Model, None) => Ok(Bank::Graph(Vec::new())),
+            (LabelSource::None, _) => Ok(Bank::Missing),
+        }
+    }
 }
 
 /// Where a classifier's labels come from.
@@ -47,6 +74,8 @@ pub enum LabelSource {
     Bank(LabelBank),
     /// Names for the logits of a foreign classifier.
     Names(Vec<String>),
+    /// None yet: [`Classifier::set_labels`] gives them.
+    None,
 }
 
 impl<'a> Classifier<'a> {
@@ -56,39 +85,30 @@ impl<'a> Classifier<'a> {
     /// As [`ImageTower::open`]; [`Error::Unusable`] if there are no labels or they do not fit the model.
     pub fn open(bytes: &'a [u8], path: &Path, options: &Options, labels: LabelSource) -> Result<Self, Error> {
         let tower = ImageTower::open(bytes, path, options)?;
-        let unusable = |reason: &str| Err(Error::Unusable(reason.into()));
-        let bank = match (labels, tower.vision()) {
-            (LabelSource::Model, Some(vision)) => match vision.labels() {
-                Some(labels) => Bank::File(labels),
-                None => {
-                    return unusable(
-                        "the model has no labels; give --labels and --text, or make them with `edgelip labels`",
-                    );
-                }
-            },
-            (LabelSource::Bank(bank), vision) => match vision.map(|vision| vision.shape().embedding) {
-                Some(width) if width != bank.embedding() => {
-                    return Err(Error::Unusable(format!(
-                        "the image tower's embeddings have {width} values, the text tower's {}: they do not belong together",
-                        bank.embedding()
-                    )));
-                }
-                _ => Bank::Made(bank),
-            },
-            (LabelSource::Names(_), Some(_)) => return unusable("labels need a text tower: give it with --text"),
-            (LabelSource::Names(names), None) => Bank::Graph(names),
-            (LabelSource::Model, None) => Bank::Graph(Vec::new()),
-        };
-        let count = match &bank {
-            Bank::File(labels) => labels.len(),
-            Bank::Made(bank) => bank.names().len(),
-            Bank::Graph(_) => 0,
-        };
         let (scale, bias, score) = match tower.vision() {
             Some(vision) => (vision.logit_scale(), vision.logit_bias(), vision.score()),
             None => (DEFAULT_SCALE, 0.0, Score::Softmax),
         };
-        Ok(Classifier { tower, bank, scale, bias, score, logits: vec![0.0; count], scores: vec![0.0; count] })
+        let bank = Bank::Missing;
+        let mut classifier = Classifier { tower, bank, scale, bias, score, logits: Vec::new(), scores: Vec::new() };
+        classifier.set_labels(labels)?;
+        Ok(classifier)
+    }
+
+    /// Chooses from other labels from now on. After an error the earlier ones stay.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] if there are no labels or they do not fit the model.
+    pub fn set_labels(&mut self, labels: LabelSource) -> Result<(), Error> {
+        self.bank = Bank::new(labels, &self.tower)?;
+        let count = match &self.bank {
+            Bank::File(labels) => labels.len(),
+            Bank::Made(bank) => bank.names().len(),
+            Bank::Graph(_) | Bank::Missing => 0,
+        };
+        self.logits.resize(count, 0.0);
+        self.scores.resize(count, 0.0);
+        Ok(())
     }
 
     /// Makes room for images up to this size; see [`ImageTower::reserve`].
@@ -118,6 +138,7 @@ impl<'a> Classifier<'a> {
             Bank::File(labels) => product(output, labels, *scale, *bias, logits)?,
             Bank::Made(made) => product(output, &made.labels()?, *scale, *bias, logits)?,
             Bank::Graph(names) => from_graph(output, names, logits, scores)?,
+            Bank::Missing => return Err(Error::Unusable("there are no labels to choose from".into())),
         }
         check_finite(logits)?;
         scores.copy_from_slice(logits);
@@ -135,6 +156,26 @@ impl<'a> Classifier<'a> {
     pub fn classify(&mut self, image: Rgb<'_>) -> Result<Scores<'_>, Error> {
         self.load(image)?;
         self.run()
+    }
+
+    /// The image's embedding `[E]`, l2-normalised.
+    ///
+    /// # Errors
+    /// As [`Classifier::load`] and [`Classifier::run`]; [`Error::Unusable`] if a foreign graph gives none.
+    pub fn embed(&mut self, image: Rgb<'_>) -> Result<&[f32], Error> {
+        self.load(image)?;
+        let embedding = self.tower.run()?.embedding;
+        embedding.ok_or_else(|| Error::Unusable("the graph gives logits, no embedding".into()))
+    }
+
+    /// The labels' names, in the order of the scores; a foreign classifier's only as far as they were given.
+    pub fn names(&self) -> Vec<&str> {
+        match &self.bank {
+            Bank::File(labels) => labels.names().collect(),
+            Bank::Made(bank) => bank.names().iter().map(String::as_str).collect(),
+            Bank::Graph(names) => names.iter().map(String::as_str).collect(),
+            Bank::Missing => Vec::new(),
+        }
     }
 
     /// The image tower.
@@ -195,11 +236,17 @@ pub struct Scored {
 impl Scores<'_> {
     /// The best `count` labels, best first; of equal ones the earlier.
     pub fn top(&self, count: usize) -> Vec<Scored> {
+        let scored =
+            |index: usize| Scored { label: self.name(index), score: self.scores[index], logit: self.logits[index] };
+        self.order(count).into_iter().map(scored).collect()
+    }
+
+    /// The same labels' indices.
+    pub fn order(&self, count: usize) -> Vec<usize> {
         let mut order = vec![0; count.min(self.scores.len())];
         let found = classify::top_k(self.scores, &mut order);
-        let scored =
-            |&index: &usize| Scored { label: self.name(index), score: self.scores[index], logit: self.logits[index] };
-        order[..found].iter().map(scored).collect()
+        order.truncate(found);
+        order
     }
 
     fn name(&self, index: usize) -> String {
@@ -207,6 +254,7 @@ impl Scores<'_> {
             Bank::File(labels) => labels.name(index).map(str::to_string),
             Bank::Made(bank) => bank.names().get(index).cloned(),
             Bank::Graph(names) => names.get(index).cloned(),
+            Bank::Missing => None,
         };
         name.unwrap_or_else(|| format!("class {index}"))
     }

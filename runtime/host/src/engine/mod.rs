@@ -26,7 +26,7 @@ pub struct Output<'a> {
 }
 
 /// A loaded image tower.
-pub trait ImageEngine {
+pub trait ImageEngine: Send {
     /// Runs the tower on pixels `[H, W, 3]` after resize and crop.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ pub trait ImageEngine {
 }
 
 /// A loaded text tower.
-pub trait TextEngine {
+pub trait TextEngine: Send {
     /// The embedding `[E]` of token ids, start and end token included, l2-normalised.
     ///
     /// # Errors
