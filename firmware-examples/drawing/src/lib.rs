@@ -23,6 +23,7 @@
 //!
 //! When there is nothing to report, a [`Notice`] says why.
 #![no_std]
+#![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ fn compare<C: RgbColor + Into<Rgb888>>(name: &str, canvas: &Canvas<C>) {
     let mut expected = vec![0; reader.output_buffer_size().unwrap()];
     let frame = reader.next_frame(&mut expected).unwrap();
     if (frame.width, frame.height) != (canvas.width, canvas.height) || expected != canvas.rgb() {
-        let drawn = root.join(format!("target/snapshots/{name}.png"));
+        let drawn = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.png"));
         fs::create_dir_all(drawn.parent().unwrap()).unwrap();
         canvas.write_png(&drawn);
         panic!("{} differs from {}", drawn.display(), snapshot.display());
