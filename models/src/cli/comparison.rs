@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use comfy_table::Table;
-use edgelip_models::evaluate::{Interval, difference, share};
+use edgelip_models::evaluate::{Answers, Interval, difference, share};
 use edgelip_models::tensor_file::replace;
 use serde_json::{Map, Value, json};
 use tch::Tensor;
@@ -20,17 +20,17 @@ pub struct Measured {
     pub row: Map<String, Value>,
     /// Its embeddings of all images.
     pub embeddings: Tensor,
-    /// Whether each image with a class was given it.
-    pub hits: Vec<bool>,
+    /// What each image with a class was called.
+    pub answers: Answers,
 }
 
-/// Adds the differences in top-1 to each line: against the first, the unchanged model, and against plain Token Merging of equal
-/// cost, on images of the unchanged size if there is one.
+/// Adds to each line how many first labels stay those of the first line, the unchanged model, and the differences in top-1: against that
+/// one, and against plain Token Merging of equal cost, on images of the unchanged size if there is one; against the latter in labels that
+/// stay, too.
 pub fn compare(all: &mut [Measured]) {
-    if all.first().is_none_or(|full| full.hits.is_empty()) {
-        return;
-    }
-    let versus = |of: &Measured, other: &Measured| json!(difference(&of.hits, &other.hits));
+    let Some(full) = all.first().map(|full| full.answers.clone()).filter(|full| !full.given.is_empty()) else { return };
+    let versus = |of: &Measured, other: &Measured| json!(difference(&of.answers.hits(), &other.answers.hits()));
+    let kept = |of: &Measured| of.answers.agrees(&full);
     for i in 0..all.len() {
         let one = &all[i];
         let tome = all
@@ -48,13 +48,17 @@ pub fn compare(all: &mut [Measured]) {
             })
             .filter(|(j, _)| *j != i)
             .map(|(_, other)| other);
-        let interval = share(&one.hits);
-        let full = if i == 0 { Value::Null } else { versus(one, &all[0]) };
-        let tome = tome.map_or(Value::Null, |tome| versus(one, tome));
+        let interval = share(&one.answers.hits());
+        let same = share(&kept(one)).value;
+        let versus_full = if i == 0 { Value::Null } else { versus(one, &all[0]) };
+        let same_versus_tome = tome.map_or(Value::Null, |tome| json!(difference(&kept(one), &kept(tome))));
+        let versus_tome = tome.map_or(Value::Null, |tome| versus(one, tome));
         let row = &mut all[i].row;
         row.insert("top1_interval".into(), json!([interval.low, interval.high]));
-        row.insert("versus_full".into(), full);
-        row.insert("versus_tome".into(), tome);
+        row.insert("versus_full".into(), versus_full);
+        row.insert("versus_tome".into(), versus_tome);
+        row.insert("same_label".into(), json!(same));
+        row.insert("same_versus_tome".into(), same_versus_tome);
     }
 }
 
@@ -111,7 +115,9 @@ pub fn write_csv(path: &Path, all: &[Measured]) -> Result<()> {
             .flat_map(|name| {
                 let value = one.row.get(*name).unwrap_or(&Value::Null);
                 match name.as_str() {
-                    "versus_full" | "versus_tome" => ["value", "low", "high"].map(|part| plain(&value[part])).to_vec(),
+                    name if name.contains("versus") => {
+                        ["value", "low", "high"].map(|part| plain(&value[part])).to_vec()
+                    }
                     "top1_interval" => [0, 1].map(|end| plain(&value[end])).to_vec(),
                     _ => vec![plain(value)],
                 }
@@ -124,7 +130,7 @@ pub fn write_csv(path: &Path, all: &[Measured]) -> Result<()> {
 
 fn columns(name: &str) -> Vec<String> {
     match name {
-        "versus_full" | "versus_tome" => ["", "_low", "_high"].map(|end| format!("{name}{end}")).to_vec(),
+        name if name.contains("versus") => ["", "_low", "_high"].map(|end| format!("{name}{end}")).to_vec(),
         "top1_interval" => ["top1_low", "top1_high"].map(str::to_owned).to_vec(),
         _ => vec![name.to_owned()],
     }
@@ -147,7 +153,7 @@ pub fn write_pairs(path: &Path, all: &[Measured]) -> Result<()> {
     let mut text = "a,b,macs_a,macs_b,saved_a,saved_b,images,difference,low,high\n".to_owned();
     for (i, a) in all.iter().enumerate() {
         for b in all[i + 1..].iter().filter(|b| b.variant.costs_as(&a.variant)) {
-            let Interval { value, low, high } = difference(&a.hits, &b.hits);
+            let Interval { value, low, high } = difference(&a.answers.hits(), &b.answers.hits());
             let (x, y) = (&a.variant, &b.variant);
             text += &format!(
                 "{},{},{},{},{},{},{},{value},{low},{high}\n",
@@ -157,7 +163,7 @@ pub fn write_pairs(path: &Path, all: &[Measured]) -> Result<()> {
                 y.macs,
                 x.saved,
                 y.saved,
-                a.hits.len()
+                a.answers.given.len()
             );
         }
     }
@@ -178,7 +184,7 @@ mod tests {
             variant: Variant { image, merge, rate, macs: (100.0 * (1.0 - saved)) as i64, saved },
             row: [("image".to_owned(), json!(image)), ("merged".to_owned(), json!([3, 0]))].into_iter().collect(),
             embeddings: Tensor::zeros([4, 2], (Kind::Float, Device::Cpu)),
-            hits: hits.to_vec(),
+            answers: Answers { given: hits.map(i64::from).to_vec(), right: vec![1; 4] },
         }
     }
 
@@ -200,6 +206,8 @@ mod tests {
         assert_eq!(all[2].row["versus_tome"]["value"], json!(0.25));
         assert_eq!(all[3].row["versus_tome"]["value"], json!(0.0));
         assert!(all[1].row["versus_tome"].is_null());
+        // Of the first labels two stay under ward, one more than under tome.
+        assert_eq!((&all[2].row["same_label"], &all[2].row["same_versus_tome"]["value"]), (&json!(0.75), &json!(0.25)));
     }
 
     #[test]
@@ -213,10 +221,10 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[0],
-            "image,merged,top1_low,top1_high,versus_full,versus_full_low,versus_full_high,versus_tome,versus_tome_low,versus_tome_high"
+            "image,merged,top1_low,top1_high,versus_full,versus_full_low,versus_full_high,versus_tome,versus_tome_low,versus_tome_high,same_label,same_versus_tome,same_versus_tome_low,same_versus_tome_high"
         );
-        assert!(lines[1].starts_with("64,3 0,") && lines[1].ends_with(",,,,,,"));
-        assert!(lines.iter().all(|line| line.split(',').count() == 10));
+        assert!(lines[1].starts_with("64,3 0,") && lines[1].ends_with(",,,,,,1.0,,,"));
+        assert!(lines.iter().all(|line| line.split(',').count() == 14));
         write_pairs(&pairs, &all).unwrap();
         let text = std::fs::read_to_string(&pairs).unwrap();
         assert_eq!(text.lines().count(), 4, "{text}");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use edgelip_models::data::{Dataset, Source, Texts};
-use edgelip_models::evaluate::{LabelBank, embed, embed_with, likeness};
+use edgelip_models::evaluate::{Answers, LabelBank, embed, embed_with, likeness};
 use edgelip_models::model::Trained;
 use edgelip_models::text::{Bank, Encoder};
 use edgelip_models::vision::unit;
@@ -21,9 +21,10 @@ use super::variants::{Variant, VariantArgs};
 ///
 /// Images with classes give zero-shot scores, images with sentences give recall; a catlip model's classifier is scored by its synsets. The
 /// unchanged model comes first. Every other variant is compared with it on the same images: the cosine of the embeddings (the mean, and
-/// what one image in a hundred is at or below), and the difference in top-1 with its 95 % interval (Wald's for paired shares, adjusted as by
-/// Agresti and Min, 2005); likewise with plain `tome` at full size and about as many multiply-adds (within 1.5 % of the unchanged
-/// model's), if that is among the variants.
+/// what one image in a hundred is at or below), the share of images that get the same first label, and the difference in top-1 with its
+/// 95 % interval (Wald's for paired shares, adjusted as by Agresti and Min, 2005). Plain `tome` at full size and about as many multiply-adds
+/// (within 1.5 % of the unchanged model's), if that is among the variants, is the other yardstick: the difference in top-1, and in the share of
+/// first labels that stay as they were.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   edgelip-train evaluate runs/mlip/checkpoint.safetensors --data val.parquet --minilm minilm --rates 0.3,0.5,0.7
@@ -151,28 +152,28 @@ fn measure(
 ) -> Result<Measured> {
     let merge = variant.merge.as_ref();
     let mut scored = Map::new();
-    let (embeddings, hits) = match (against, &model.classifier) {
+    let (embeddings, answers) = match (against, &model.classifier) {
         (Against::Synsets { net, vocabulary, texts }, Some(classifier)) => {
             let features = embed_with(&model.image, dataset, merge, device(), &|features| features.spatial);
             let logits: Tensor = tch::no_grad(|| classifier.forward(&features.to_device(device())));
-            let hits = scores::labels(&mut scored, &logits.to_device(Device::Cpu), dataset, net, vocabulary);
+            let answers = scores::labels(&mut scored, &logits.to_device(Device::Cpu), dataset, net, vocabulary);
             if !probe.items.is_empty() {
                 let train = embed(&model.image, probe, merge, device());
                 scores::probes(&mut scored, &train, probe, &unit(&features), texts)?;
             }
-            (features, hits)
+            (features, answers)
         }
         (Against::Texts { texts, bank, labels }, _) => {
             let images = embed(&model.image, dataset, merge, device());
-            let hits = labels
-                .as_ref()
-                .map_or_else(Vec::new, |labels| scores::classification(&mut scored, &images, labels, model.scale));
+            let answers = labels.as_ref().map_or_else(Answers::default, |labels| {
+                scores::classification(&mut scored, &images, labels, model.scale)
+            });
             scores::sentences(&mut scored, &images, texts, bank);
             if !probe.items.is_empty() {
                 let train = embed(&model.image, probe, merge, device());
                 scores::probes(&mut scored, &train, probe, &images, texts)?;
             }
-            (images, hits)
+            (images, answers)
         }
         (Against::Synsets { .. }, None) => bail!("the model has no classifier"),
     };
@@ -189,5 +190,5 @@ fn measure(
     row.insert("cosine".into(), json!(like.mean));
     row.insert("cosine_worst".into(), json!(like.worst));
     row.extend(scored);
-    Ok(Measured { variant: variant.clone(), row, embeddings, hits })
+    Ok(Measured { variant: variant.clone(), row, embeddings, answers })
 }

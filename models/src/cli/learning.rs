@@ -6,6 +6,7 @@ use edgelip_models::data::{Dataset, Texts};
 use edgelip_models::objective::{Contrastive, Learner, MultiLabel, TextSource};
 use edgelip_models::parameters::{Parameter, Parameters};
 use edgelip_models::text::{Bank, OwnTower};
+use edgelip_models::wordnet::Vocabulary;
 
 use super::model_files::{LabelFiles, TextFiles, device};
 
@@ -25,6 +26,11 @@ pub struct Learning {
 pub type Learners = Vec<Box<dyn Learner>>;
 
 impl Learning {
+    /// The synsets that a `catlip` configuration learns.
+    pub fn vocabulary(&self) -> Result<Vocabulary> {
+        self.labels.vocabulary()
+    }
+
     /// What learns, as many times as passes run at once, and what it learns; a `catlip` configuration gets its number of labels.
     pub fn learners(
         &self,

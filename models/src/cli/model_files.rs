@@ -52,9 +52,14 @@ impl LabelFiles {
     /// Reads both.
     pub fn open(&self) -> Result<(WordNet, Vocabulary)> {
         let wordnet = self.wordnet.as_ref().context("catlip needs WordNet: give its folder with --wordnet")?;
+        Ok((WordNet::read(wordnet)?, self.vocabulary()?))
+    }
+
+    /// Reads the synsets alone.
+    pub fn vocabulary(&self) -> Result<Vocabulary> {
         let vocabulary =
             self.vocabulary.as_ref().context("catlip needs a vocabulary: make one with `edgelip-train vocabulary`")?;
-        Ok((WordNet::read(wordnet)?, Vocabulary::read(vocabulary)?))
+        Ok(Vocabulary::read(vocabulary)?)
     }
 }
 

@@ -3,15 +3,15 @@
 use anyhow::{Result, bail};
 use edgelip_models::data::{Dataset, Group, Texts};
 use edgelip_models::evaluate::{
-    LabelBank, accuracy, expected_error, hits, linear_probe, mean_average_precision, nearest_neighbours, recall,
+    Answers, LabelBank, accuracy, expected_error, linear_probe, mean_average_precision, nearest_neighbours, recall,
 };
 use edgelip_models::text::Bank;
 use edgelip_models::wordnet::{Vocabulary, WordNet};
 use serde_json::{Map, Value, json};
 use tch::{Kind, Tensor};
 
-/// Zero-shot top-1 and top-5 and the calibration of the images that have a class; whether each of them was given it.
-pub fn classification(row: &mut Map<String, Value>, images: &Tensor, bank: &LabelBank, scale: f64) -> Vec<bool> {
+/// Zero-shot top-1 and top-5 and the calibration of the images that have a class; what each of them was called.
+pub fn classification(row: &mut Map<String, Value>, images: &Tensor, bank: &LabelBank, scale: f64) -> Answers {
     let labelled: Vec<i64> = (0..bank.labels.len() as i64).filter(|&i| bank.labels[i as usize] >= 0).collect();
     let labels: Vec<i64> = labelled.iter().map(|&i| bank.labels[i as usize]).collect();
     let images = images.index_select(0, &Tensor::from_slice(&labelled));
@@ -19,7 +19,7 @@ pub fn classification(row: &mut Map<String, Value>, images: &Tensor, bank: &Labe
     row.insert("top1".into(), json!(accuracy(&scores, &labels, 1)));
     row.insert("top5".into(), json!(accuracy(&scores, &labels, 5)));
     row.insert("calibration_error".into(), json!(expected_error(&scores, &labels)));
-    hits(&scores, &labels)
+    Answers::new(&scores, labels)
 }
 
 /// Recall between the images that have sentences and these.
@@ -76,15 +76,15 @@ pub fn probes(
 }
 
 /// A `catlip` model's scores: zero-shot among the data's classes by the classifier's rows of their WordNet ids, and the mean average
-/// precision of all labels. Whether each image of such a class was given it.
+/// precision of all labels. What each image of such a class was called.
 pub fn labels(
     row: &mut Map<String, Value>,
     logits: &Tensor,
     dataset: &Dataset,
     net: &WordNet,
     vocabulary: &Vocabulary,
-) -> Vec<bool> {
-    let mut right = Vec::new();
+) -> Answers {
+    let mut answers = Answers::default();
     let mut classes: Vec<usize> =
         dataset.items.iter().filter_map(|item| vocabulary.row(item.class.as_deref()?)).collect();
     classes.sort_unstable();
@@ -102,7 +102,7 @@ pub fn labels(
         row.insert("top1".into(), json!(accuracy(&scores, &labels, 1)));
         row.insert("top5".into(), json!(accuracy(&scores, &labels, 5)));
         row.insert("calibration_error".into(), json!(expected_error(&scores, &labels)));
-        right = hits(&scores, &labels);
+        answers = Answers::new(&scores, labels);
     }
     let targets: Vec<Vec<bool>> = vocabulary
         .targets(dataset, net)
@@ -112,5 +112,5 @@ pub fn labels(
     let scores: Vec<Vec<f32>> =
         (0..logits.size()[0]).map(|i| Vec::try_from(logits.get(i)).unwrap_or_default()).collect();
     row.insert("mean_average_precision".into(), json!(mean_average_precision(&scores, &targets)));
-    right
+    answers
 }

@@ -1,13 +1,16 @@
 //! `edgelip-train train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use edgelip_models::config::Config;
+use edgelip_models::config::Objective;
 use edgelip_models::data::{Batches, Dataset, Source, Texts};
-use edgelip_models::train::{Run, Stop};
+use edgelip_models::parameters::Parameter;
+use edgelip_models::train::{Rows, Run, Stop, transfer};
+use edgelip_models::wordnet::Vocabulary;
 
 use super::learning::Learning;
 
@@ -19,7 +22,8 @@ use super::learning::Learning;
 #[command(after_help = "Examples:
   edgelip-train train configs/mlip.toml --data photos.parquet --data captions.parquet@2.5 --minilm minilm --out runs/mlip
   edgelip-train train configs/clip.toml --data shard-0.tar --data shard-1.tar --minilm minilm --out runs/clip --stop-after 600
-  edgelip-train train configs/catlip.toml --data photos.parquet --wordnet /usr/share/wordnet --vocabulary synsets.tsv --out runs/catlip")]
+  edgelip-train train configs/catlip.toml --data photos.parquet --wordnet /usr/share/wordnet --vocabulary synsets.tsv --out runs/catlip
+  edgelip-train train configs/catlip.toml --data new.parquet --wordnet /usr/share/wordnet --vocabulary new.tsv --init catlip/model.safetensors --out runs/new")]
 pub struct Args {
     /// What to train, a TOML file
     config: PathBuf,
@@ -31,6 +35,12 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     learning: Learning,
+    /// Start from the weights of this model (a run's checkpoint or a published model.safetensors), as far as they fit
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+    /// The vocabulary of that model's classifier, whose rows are taken by synset (catlip; a published model has synsets.tsv beside it)
+    #[arg(long, value_name = "FILE", requires = "init")]
+    init_vocabulary: Option<PathBuf>,
     /// Start over, though the folder has a checkpoint
     #[arg(long)]
     force: bool,
@@ -63,10 +73,32 @@ pub fn run(args: Args) -> Result<()> {
     if args.force && run.checkpoint().exists() {
         std::fs::remove_file(run.checkpoint()).context("can't remove the old checkpoint")?;
     }
+    if let (Some(path), false) = (&args.init, run.checkpoint().exists()) {
+        start_from(path, args.init_vocabulary.as_deref(), &args.learning, &config, &parameters)?;
+    }
     let stop = Stop { seconds: args.stop_after, steps: args.stop_steps, flag: Some(&stop) };
     let summary = run.train(learners, &parameters, &batches, stop)?;
     let state = if summary.finished { "finished" } else { "stopped, resume with the same command" };
     println!("{state} at step {}: loss {:.4}, {:.0} s", summary.done, summary.loss, summary.seconds);
+    Ok(())
+}
+
+/// Takes another model's weights, and says which.
+fn start_from(
+    path: &Path,
+    vocabulary: Option<&Path>,
+    learning: &Learning,
+    config: &Config,
+    parameters: &[Parameter],
+) -> Result<()> {
+    let beside = path.with_file_name("synsets.tsv");
+    let vocabulary = vocabulary.or(beside.exists().then_some(beside.as_path()));
+    let labels = match (config.objective, vocabulary) {
+        (Objective::Catlip, Some(old)) => Some((Vocabulary::read(old)?, learning.vocabulary()?)),
+        _ => None,
+    };
+    let rows = labels.as_ref().map(|(old, new)| Rows { old, new });
+    eprintln!("{}: {}", path.display(), transfer(path, config, parameters, rows)?);
     Ok(())
 }
 

@@ -18,4 +18,4 @@ pub use linear_probe::linear_probe;
 pub use nearest::nearest_neighbours;
 pub use paired::{Interval, difference, share};
 pub use retrieval::{Recall, recall};
-pub use zero_shot::{LabelBank, accuracy, hits};
+pub use zero_shot::{Answers, LabelBank, accuracy};

@@ -38,9 +38,34 @@ pub fn accuracy(scores: &Tensor, labels: &[i64], k: i64) -> f64 {
     among(scores, labels, k).to_kind(Kind::Double).mean(Kind::Double).double_value(&[])
 }
 
-/// Whether each row's label has the highest score.
-pub fn hits(scores: &Tensor, labels: &[i64]) -> Vec<bool> {
-    Vec::try_from(among(scores, labels, 1)).unwrap_or_default()
+/// What a model called each image, and what it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// The class of the highest score.
+    pub given: Vec<i64>,
+    /// The right class.
+    pub right: Vec<i64>,
+}
+
+impl Answers {
+    /// From `scores [images, classes]` and the class of each image.
+    pub fn new(scores: &Tensor, right: Vec<i64>) -> Answers {
+        Answers { given: Vec::try_from(scores.argmax(1, false)).unwrap_or_default(), right }
+    }
+
+    /// Whether each image was given its class.
+    pub fn hits(&self) -> Vec<bool> {
+        self.same(&self.right)
+    }
+
+    /// Whether each image was given the same class as another model gave it, right or wrong.
+    pub fn agrees(&self, other: &Answers) -> Vec<bool> {
+        self.same(&other.given)
+    }
+
+    fn same(&self, classes: &[i64]) -> Vec<bool> {
+        self.given.iter().zip(classes).map(|(a, b)| a == b).collect()
+    }
 }
 
 fn among(scores: &Tensor, labels: &[i64], k: i64) -> Tensor {
@@ -59,6 +84,8 @@ mod tests {
         assert!((accuracy(&scores, &[0, 2, 0], 1) - 1.0 / 3.0).abs() < 1e-12);
         assert!((accuracy(&scores, &[0, 2, 0], 2) - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!(accuracy(&scores, &[0, 2, 0], 5), 1.0);
-        assert_eq!(hits(&scores, &[0, 2, 0]), [true, false, false]);
+        let answers = Answers::new(&scores, vec![0, 2, 0]);
+        assert_eq!((answers.given.as_slice(), answers.hits()), ([0, 1, 2].as_slice(), vec![true, false, false]));
+        assert_eq!(answers.agrees(&Answers::new(&scores, vec![])), [true; 3]);
     }
 }

@@ -11,6 +11,7 @@ mod progress;
 mod run;
 mod schedule;
 mod timing;
+mod transfer;
 
 pub use average::Average;
 pub use checkpoint::State;
@@ -22,3 +23,4 @@ pub use progress::Progress;
 pub use run::{Run, Stop, Summary};
 pub use schedule::learning_rate;
 pub use timing::Stopwatch;
+pub use transfer::{Rows, Transfer, transfer};
