@@ -30,6 +30,7 @@ mod error;
 pub mod image;
 mod labels;
 mod model;
+mod number;
 pub mod onnx;
 mod ops;
 pub mod plan;

@@ -3,6 +3,7 @@
 use edgelip_kernels::{Activation, Linear, Panels, cast, math, padded};
 
 use crate::image::{Filter, Preprocess, Resize};
+use crate::number::Number;
 use crate::onnx::{DataType, File, Finder, Tensor};
 use crate::{Error, Problem};
 
@@ -63,8 +64,8 @@ impl<'a> Metadata<'_, 'a> {
         self.0.metadata(key).ok_or(Error::Metadata { key, problem: Problem::Missing })
     }
 
-    pub(crate) fn number<T: core::str::FromStr>(&self, key: &'static str) -> Result<T, Error> {
-        self.text(key)?.trim().parse().map_err(|_| invalid(key))
+    pub(crate) fn number<T: Number>(&self, key: &'static str) -> Result<T, Error> {
+        T::read(self.text(key)?.trim_ascii()).ok_or(invalid(key))
     }
 
     /// A finite floating-point number.
@@ -73,20 +74,17 @@ impl<'a> Metadata<'_, 'a> {
     }
 
     /// A comma-separated list that fills `out` from the front; its length.
-    pub(crate) fn list<T: core::str::FromStr>(&self, key: &'static str, out: &mut [T]) -> Result<usize, Error> {
+    pub(crate) fn list<T: Number>(&self, key: &'static str, out: &mut [T]) -> Result<usize, Error> {
         let mut length = 0;
         for item in self.text(key)?.split(',') {
-            *out.get_mut(length).ok_or(invalid(key))? = item.trim().parse().map_err(|_| invalid(key))?;
+            *out.get_mut(length).ok_or(invalid(key))? = T::read(item.trim_ascii()).ok_or(invalid(key))?;
             length += 1;
         }
         Ok(length)
     }
 
     /// A list of exactly `N` items.
-    pub(crate) fn array<T: core::str::FromStr + Copy + Default, const N: usize>(
-        &self,
-        key: &'static str,
-    ) -> Result<[T; N], Error> {
+    pub(crate) fn array<T: Number, const N: usize>(&self, key: &'static str) -> Result<[T; N], Error> {
         let mut items = [T::default(); N];
         if self.list(key, &mut items)? == N { Ok(items) } else { Err(invalid(key)) }
     }
@@ -312,13 +310,13 @@ impl Table<'_> {
 /// How an image becomes the input of a tower that takes `image` (height, width).
 pub(crate) fn preprocess(metadata: &Metadata<'_, '_>, image: [usize; 2]) -> Result<Preprocess, Error> {
     let key = "edgelip.preprocess.resize";
+    let number = |text: &str| Number::read(text.trim_ascii()).ok_or(invalid(key));
     let resize = match metadata.text(key)?.split_once(',') {
         None if metadata.text(key)? == "none" => Resize::None,
-        Some(("shortest", side)) => Resize::Shortest(side.trim().parse().map_err(|_| invalid(key))?),
+        Some(("shortest", side)) => Resize::Shortest(number(side)?),
         Some(("exact", sides)) => {
             let (height, width) = sides.split_once(',').ok_or(invalid(key))?;
-            let side = |text: &str| text.trim().parse().map_err(|_| invalid(key));
-            Resize::Exact(side(height)?, side(width)?)
+            Resize::Exact(number(height)?, number(width)?)
         }
         _ => return Err(invalid(key)),
     };
