@@ -2,7 +2,7 @@
 
 use edgelip_kernels::{Activation, Linear, Panels, cast, math, padded};
 
-use crate::image::{Filter, Preprocess, Resize};
+use crate::image::{Centre, Filter, Preprocess, Resize};
 use crate::number::Number;
 use crate::onnx::{DataType, File, Finder, Tensor};
 use crate::{Error, Problem};
@@ -101,11 +101,8 @@ impl<'a> Metadata<'_, 'a> {
     }
 
     pub(crate) fn activation(&self) -> Result<Activation, Error> {
-        let words = [
-            ("gelu", Activation::Gelu),
-            ("quick_gelu", Activation::QuickGelu),
-            ("gelu_tanh", Activation::TanhGelu),
-        ];
+        let words =
+            [("gelu", Activation::Gelu), ("quick_gelu", Activation::QuickGelu), ("gelu_tanh", Activation::TanhGelu)];
         self.word("edgelip.activation", &words)
     }
 
@@ -343,5 +340,9 @@ pub(crate) fn preprocess(metadata: &Metadata<'_, '_>, image: [usize; 2]) -> Resu
         return Err(invalid("edgelip.preprocess.std"));
     }
     let filter = metadata.word("edgelip.preprocess.filter", &filters)?;
-    Ok(Preprocess { resize, filter, crop, rescale, mean, std })
+    let centres = [("floor", Centre::Floor), ("even", Centre::Even)];
+    let centre = metadata
+        .optional("edgelip.preprocess.centre", |metadata, key| metadata.word(key, &centres))?
+        .unwrap_or_default();
+    Ok(Preprocess { resize, filter, crop, centre, rescale, mean, std })
 }

@@ -2,7 +2,7 @@
 //! (`fixtures/golden/resampling.json`), and the promises of the interface.
 
 use edgelip_runtime::Error;
-use edgelip_runtime::image::{Filter, Preprocess, Resize, Rgb};
+use edgelip_runtime::image::{Centre, Filter, Preprocess, Resize, Rgb};
 use serde::Deserialize;
 
 #[derive(Deserialize, Debug)]
@@ -39,7 +39,7 @@ fn fnv1a(bytes: &[u8]) -> String {
 }
 
 fn preprocess(resize: Resize, filter: Filter, crop: Option<[usize; 2]>) -> Preprocess {
-    Preprocess { resize, filter, crop, rescale: 1.0 / 255.0, mean: [0.0; 3], std: [1.0; 3] }
+    Preprocess { resize, filter, crop, centre: Centre::Floor, rescale: 1.0 / 255.0, mean: [0.0; 3], std: [1.0; 3] }
 }
 
 fn apply(preprocess: &Preprocess, height: usize, width: usize) -> Vec<u8> {

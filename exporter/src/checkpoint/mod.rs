@@ -109,6 +109,11 @@ impl Checkpoint {
         &self.folder
     }
 
+    /// What was opened.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
     /// The weight files.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.shards.iter().map(|shard| shard.path())

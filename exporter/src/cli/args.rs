@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use edgelip_export::graph::{self, Precision};
+use edgelip_export::layout;
+use edgelip_export::layout::preprocess::Steps;
 use edgelip_export::schedule::Shape;
-use edgelip_export::source::{Guide, Merging};
+use edgelip_export::source::{Activation, Guide, Merging};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,8 +31,8 @@ Exit status: 0 written and verified, 1 verified and not near enough to the check
 #[derive(Debug, Parser)]
 #[command(name = "edgelip-export", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// The checkpoint's folder in Hugging Face's layout: config.json, preprocessor_config.json, weights as safetensors, and a tokenizer if
-    /// texts matter; or a BERT's in sentence-transformers' layout
+    /// The checkpoint: a folder of weights and configurations, or a file of weights beside its configurations. Layouts are told apart by
+    /// what is there: CLIP of Hugging Face, open_clip or OpenAI, a BERT of sentence-transformers, and others
     pub checkpoint: PathBuf,
 
     /// Where to write the image tower, or the text tower if the checkpoint has no other
@@ -70,6 +72,19 @@ pub struct Args {
     /// Longest text in tokens, start and end included, if not the checkpoint's own: cuts the position table of a BERT
     #[arg(long, value_name = "TOKENS")]
     pub context: Option<usize>,
+
+    /// What pixels go through, if the checkpoint doesn't say or says it wrong: clip, siglip, clipa, mobileclip, vit or imagenet, and with
+    /// commas behind it what is different: shortest, squash, bilinear, bicubic, resize=PIXELS
+    #[arg(long, value_name = "FAMILY")]
+    pub preprocess: Option<Steps>,
+
+    /// Activation of the MLPs, if the checkpoint doesn't say or says it wrong
+    #[arg(long, value_enum)]
+    pub activation: Option<MlpActivation>,
+
+    /// The tokenizer, if it does not lie beside the weights: a folder, a tokenizer.json, or CLIP's bpe_simple_vocab_16e6.txt.gz
+    #[arg(long, value_name = "FOLDER|FILE")]
+    pub tokenizer: Option<PathBuf>,
 
     /// Labels to bake in: one a line, CSV, a JSON list, or a JSON object of labels and prompts
     #[arg(long, value_name = "FILE")]
@@ -123,6 +138,16 @@ pub enum MergeRule {
     Ward,
     /// As in Token Merging (Bolya et al.); the cheaper one
     Tome,
+}
+
+/// Activation of the MLPs.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum MlpActivation {
+    /// By the error function, as in most of open_clip's models
+    Gelu,
+    /// x · sigmoid(1.702 x), as in OpenAI's models
+    QuickGelu,
 }
 
 /// How weights are stored.
@@ -207,6 +232,7 @@ impl Args {
             ("--guide-semantic", self.guide_semantic.is_some()),
             ("--schedule", self.schedule.is_some()),
             ("--image-size", self.image_size.is_some()),
+            ("--preprocess", self.preprocess.is_some()),
             ("--labels", self.labels.is_some()),
         ];
         options.into_iter().find(|&(_, given)| given).map(|(name, _)| name)
@@ -253,6 +279,15 @@ impl Args {
         };
         ensure!(guide.strength > 0.0 || self.guide_semantic.is_none(), "--guide-semantic needs --guide above 0");
         Ok((rule, guide))
+    }
+
+    /// What is known of the checkpoint.
+    pub fn layout(&self) -> layout::Options {
+        let activation = self.activation.map(|activation| match activation {
+            MlpActivation::Gelu => Activation::Gelu,
+            MlpActivation::QuickGelu => Activation::QuickGelu,
+        });
+        layout::Options { preprocess: self.preprocess.clone(), activation, tokenizer: self.tokenizer.clone() }
     }
 
     /// The precision asked for.
@@ -318,6 +353,7 @@ mod tests {
             "-o m.onnx --schedule list:1,0 --guide 0",
             "-o m.onnx --labels l.txt --template {} --template my.{}",
             "-o m.onnx --labels l.txt --text-model t.onnx",
+            "-o m.onnx --text t.onnx --preprocess clip,bilinear --activation quick_gelu --tokenizer bpe.txt.gz",
             "-o m.onnx --compression 0.3 --schedule calibrate:photos --precision int8",
             "-o m.onnx --text t.onnx --precision i8 --threads 2 --image-size 160 --licence MIT",
         ] {
@@ -345,6 +381,8 @@ mod tests {
             ("-o m.onnx --compression 0.5 --guide -1", "--guide must be 0 or more"),
             ("-o m.onnx --compression 0.5 --guide nan", "--guide must be 0 or more"),
             ("-o m.onnx --compression 0.5 --guide 1 --guide-semantic 1.5", "--guide-semantic must be"),
+            ("--text t.onnx --preprocess clip", "--preprocess is about the image tower"),
+            ("-o m.onnx --preprocess clip,sharp", "`sharp` is none of"),
             ("--text t.onnx --guide 0.3", "--guide is about the image tower"),
             ("-o m.onnx --compression 0.5 --schedule fast", "no schedule is called `fast`"),
             ("-o m.onnx --compression 0.5 --schedule calibrate:", "needs a folder"),

@@ -31,7 +31,7 @@ pub fn run(mut args: Args) -> Result<bool> {
         Output::check(path, args.force)?;
     }
     let wanted = Wanted::read(&args)?;
-    let mut source = Layout::open(&args.checkpoint)?;
+    let mut source = Layout::open(&args.checkpoint, &args.layout())?;
     let only_text = source.model().vision.is_none() && source.model().text.is_some();
     if only_text {
         args.take_text_only()?;

@@ -4,13 +4,13 @@ use edgelip_runtime::{Kernels, Single, Text};
 
 use super::*;
 use crate::error::Error;
-use crate::layout::bert::Bert;
+use crate::layout::{Layout, Options};
 use crate::reference;
 use crate::source::{ModelConfig, Source, Tensor};
 
 /// The fixture and a projection to 20 values.
 struct Projected {
-    bert: Bert,
+    bert: Layout,
     model: ModelConfig,
 }
 
@@ -37,7 +37,7 @@ impl Source for Projected {
 #[test]
 fn a_projection_follows_the_mean() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/tiny-bert");
-    let bert = Bert::open(&folder).unwrap();
+    let bert = Layout::open(&folder, &Options::default()).unwrap();
     let mut model = bert.model().clone();
     model.embedding = 20;
     let source = Projected { bert, model };

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use edgelip::onnx::OnnxModel;
-use edgelip_runtime::image::{Filter, Resize};
+use edgelip_runtime::image::{Centre, Filter, Resize};
 use edgelip_runtime::plan::{Merge, Plan};
 
 use crate::error::Error;
@@ -94,6 +94,9 @@ pub(super) fn vision(
     };
     set(onnx, "preprocess.filter", filter);
     set(onnx, "preprocess.crop", preprocess.crop.map_or("none".into(), |crop| list(&crop)));
+    if preprocess.centre == Centre::Even {
+        set(onnx, "preprocess.centre", "even");
+    }
     set(onnx, "preprocess.rescale", preprocess.rescale);
     set(onnx, "preprocess.mean", list(&preprocess.mean));
     set(onnx, "preprocess.std", list(&preprocess.std));

@@ -129,8 +129,9 @@ fn longest(folder: &Path) -> Result<Option<usize>, Error> {
     limits.get("max_seq_length").map(|value: &Value| limits.as_size("max_seq_length", value)).transpose()
 }
 
-/// Whether texts are to be lower-cased before the tokenizer sees them.
-pub(super) fn lower_cases(folder: &Path) -> Result<bool, Error> {
+/// The file that wants texts lower-cased before the tokenizer sees them, if one does.
+pub(super) fn lower_cases(folder: &Path) -> Result<Option<PathBuf>, Error> {
     let path = folder.join("sentence_bert_config.json");
-    if path.exists() { Fields::read(&path)?.flag("do_lower_case", false) } else { Ok(false) }
+    let wanted = path.exists() && Fields::read(&path)?.flag("do_lower_case", false)?;
+    Ok(wanted.then_some(path))
 }

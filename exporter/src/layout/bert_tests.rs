@@ -1,13 +1,14 @@
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{SafeTensors, TensorView, serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::*;
-use crate::layout::Layout;
+use crate::layout::{Layout, Options};
+use crate::source::Source;
 
-fn fixture() -> std::path::PathBuf {
+fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/tiny-bert")
 }
 
@@ -42,20 +43,20 @@ fn rename(folder: &TempDir, name: impl Fn(&str) -> Option<String>) {
 }
 
 fn refusal(folder: &TempDir) -> String {
-    Bert::open(folder.path()).expect_err("refused").to_string()
+    Layout::open(folder.path(), &Options::default()).expect_err("refused").to_string()
 }
 
 #[test]
 fn names_with_a_prefix_and_of_tensorflow_are_known() {
-    let own = Bert::open(&fixture()).expect("opens");
+    let own = Layout::open(&fixture(), &Options::default()).expect("opens");
     let (folder, other) = (copy(), copy());
     rename(&folder, |name| Some(format!("bert.{name}")));
     let gamma =
         |name: &str| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
     rename(&other, |name| Some(gamma(name)));
     for folder in [folder, other] {
-        let renamed = Bert::open(folder.path()).expect("opens");
-        assert_eq!(renamed.parameters(), own.parameters());
+        let renamed = Layout::open(folder.path(), &Options::default()).expect("opens");
+        assert_eq!(renamed.parameters("text"), own.parameters("text"));
         for name in ["text.token.weight", "text.embed_norm.bias", "text.blocks.2.norm1.weight", "text.blocks.0.q.bias"]
         {
             assert_eq!(renamed.tensor(name).expect("there"), own.tensor(name).expect("there"), "{name}");
@@ -66,7 +67,7 @@ fn names_with_a_prefix_and_of_tensorflow_are_known() {
 
 #[test]
 fn the_context_is_the_configurations_and_can_be_cut() {
-    let mut bert = Bert::open(&fixture()).expect("opens");
+    let mut bert = Layout::open(&fixture(), &Options::default()).expect("opens");
     assert_eq!(bert.model().text().expect("a tower").context, 32);
     let whole = bert.tensor("text.position").expect("there");
     assert_eq!(whole.shape, [32, 24]);
@@ -85,7 +86,7 @@ fn the_context_is_the_configurations_and_can_be_cut() {
 fn without_modules_the_pooling_says_what_it_is() {
     let folder = copy();
     fs::remove_file(folder.path().join("modules.json")).expect("removed");
-    assert!(matches!(Layout::open(folder.path()), Ok(Layout::Bert(_))));
+    assert_eq!(Layout::open(folder.path(), &Options::default()).expect("opens").name(), "sentence-transformers BERT");
     fs::remove_file(folder.path().join("1_Pooling/config.json")).expect("removed");
     assert!(refusal(&folder).contains("nothing says how tokens become an embedding"));
 }
@@ -139,11 +140,13 @@ fn tensors_and_tokenizers_that_do_not_fit_are_refused() {
     assert!(refusal(&folder).contains("`encoder.layer.1.output.LayerNorm.bias` is missing"));
     let folder = copy();
     edit(&folder, "sentence_bert_config.json", |limits| limits["do_lower_case"] = json!(true));
-    assert!(Bert::open(folder.path()).expect("opens").tokenizer().is_ok());
+    assert!(Layout::open(folder.path(), &Options::default()).expect("opens").tokenizer().is_ok());
     edit(&folder, "tokenizer.json", |tokenizer| tokenizer["normalizer"]["lowercase"] = json!(false));
-    let said = Bert::open(folder.path()).expect("opens").tokenizer().expect_err("refused").to_string();
+    let said =
+        Layout::open(folder.path(), &Options::default()).expect("opens").tokenizer().expect_err("refused").to_string();
     assert!(said.contains("do_lower_case"), "{said}");
     fs::remove_file(folder.path().join("tokenizer.json")).expect("removed");
-    let said = Bert::open(folder.path()).expect("opens").tokenizer().expect_err("refused").to_string();
+    let said =
+        Layout::open(folder.path(), &Options::default()).expect("opens").tokenizer().expect_err("refused").to_string();
     assert!(said.contains("has neither tokenizer.json"), "{said}");
 }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::source::Activation;
+use crate::layout::{Layout, Options};
+use crate::source::{Activation, Source, TextPooling};
 
 type Shapes = BTreeMap<String, Vec<usize>>;
 
@@ -63,14 +64,14 @@ fn folder(config: &Value, shapes: &Shapes) -> TempDir {
 }
 
 fn complaint(config: &Value, shapes: &Shapes) -> String {
-    Clip::open(folder(config, shapes).path()).expect_err("refused").to_string()
+    Layout::open(folder(config, shapes).path(), &Options::default()).expect_err("refused").to_string()
 }
 
 #[test]
 fn every_tensor_has_its_canonical_name() {
     for prefix in ["", "clip."] {
         let folder = folder(&config(), &shapes(prefix));
-        let clip = Clip::open(folder.path()).expect("complete");
+        let clip = Layout::open(folder.path(), &Options::default()).expect("complete");
         let model = clip.model();
         let vision = model.vision().expect("a tower");
         assert_eq!((vision.image_size, vision.width, vision.heads, vision.blocks, vision.mlp), ([32; 2], 8, 2, 2, 12));
@@ -97,13 +98,13 @@ fn one_tower_is_enough() {
     flat["projection_dim"] = json!(6);
     for config in [config(), flat] {
         let clip_folder = folder(&config, &only(["vision", "visual"]));
-        let clip = Clip::open(clip_folder.path()).expect("an image tower");
+        let clip = Layout::open(clip_folder.path(), &Options::default()).expect("an image tower");
         assert!(clip.model().text.is_none() && clip.model().vision.is_some());
         assert!((clip.model().logit_scale - 14.285).abs() < 0.01);
     }
     let text_folder = folder(&config(), &only(["text_", "text_"]));
     fs::remove_file(text_folder.path().join("preprocessor_config.json")).expect("removed");
-    let clip = Clip::open(text_folder.path()).expect("a text tower");
+    let clip = Layout::open(text_folder.path(), &Options::default()).expect("a text tower");
     assert!(clip.model().vision.is_none() && clip.model().text.is_some());
     let headless = complaint(&config(), &only(["vision", "vision"]));
     assert!(headless.contains("`visual_projection.weight` is missing"), "{headless}");
@@ -149,9 +150,11 @@ fn unsupported_settings_are_named() {
     assert!(with("text_config", "hidden_size", json!(-4)).contains("text_config.hidden_size: -4 is not"));
     assert!(with("text_config", "layer_norm_eps", json!(0)).contains("layer_norm_eps"));
     assert!(with("text_config", "eos_token_id", json!([1, 2])).contains("eos_token_id"));
-    let mut siglip = config();
-    siglip["model_type"] = json!("siglip");
-    assert!(complaint(&siglip, &shapes("")).contains("model_type: `siglip` is not supported"));
+    let mut other = config();
+    other["model_type"] = json!("clap");
+    assert!(
+        complaint(&other, &shapes("")).contains("model_type `clap` in config.json is not supported; supported are")
+    );
 }
 
 #[test]
@@ -165,7 +168,7 @@ fn the_legacy_section_overrides_by_its_defaults_too() {
 #[test]
 fn another_image_size_resamples_the_position() {
     let folder = folder(&config(), &shapes(""));
-    let mut clip = Clip::open(folder.path()).expect("complete");
+    let mut clip = Layout::open(folder.path(), &Options::default()).expect("complete");
     let before = clip.tensor("vision.position").expect("there");
     clip.set_image_size(64).expect("a multiple");
     let after = clip.tensor("vision.position").expect("there");

@@ -1,10 +1,13 @@
-//! What the tensors of a checkpoint mean: naming schemes and configurations turned into a [`Source`](crate::source::Source).
+//! What the tensors of a checkpoint mean: naming schemes and configurations turned into a [`Source`].
+//!
+//! `detect` has the table of layouts. Each of them is a module that reads a configuration and says which tensor is which; what is then done
+//! with them is the same for all, and here.
 
-mod any;
-pub mod bert;
+mod bert;
 mod bert_config;
-pub mod clip;
+mod clip;
 mod clip_config;
+mod detect;
 mod fields;
 mod mlip;
 mod position;
@@ -12,4 +15,202 @@ pub mod preprocess;
 mod tensors;
 pub mod tokenizer;
 
-pub use any::Layout;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::Checkpoint;
+use crate::error::Error;
+use crate::source::{Activation, ModelConfig, NormPlace, Provenance, Source, Tensor, TextPooling};
+use detect::Found;
+use preprocess::Steps;
+use tensors::Stored;
+
+/// Fewer tokens hold nothing but start and end.
+const SHORTEST: usize = 3;
+
+/// What a user knows and a checkpoint doesn't tell, or tells wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What pixels go through before the image tower.
+    pub preprocess: Option<Steps>,
+    /// Activation of the MLPs of both towers.
+    pub activation: Option<Activation>,
+    /// A folder with a tokenizer, or the file of one.
+    pub tokenizer: Option<PathBuf>,
+}
+
+/// A checkpoint of a known layout, all of whose tensors are there and agree with its configuration.
+#[derive(Debug)]
+pub struct Layout {
+    name: &'static str,
+    checkpoint: Checkpoint,
+    parts: Parts,
+}
+
+/// What a layout's module makes of a checkpoint.
+#[derive(Debug)]
+struct Parts {
+    /// Provenance is filled in later.
+    model: ModelConfig,
+    /// By canonical name.
+    tensors: BTreeMap<String, Stored>,
+    /// How patches get their places in images of another size.
+    position: position::Rule,
+    words: Words,
+}
+
+/// Where texts become token ids, and what that has to agree with.
+#[derive(Debug)]
+struct Words {
+    /// The folder or file of the tokenizer.
+    place: PathBuf,
+    /// What says how many tokens there are, and which one ends a text.
+    config: PathBuf,
+    /// What says that capitals do not matter, if anything does.
+    lower_case: Option<PathBuf>,
+}
+
+impl Layout {
+    /// Opens a folder or a file of weights, whatever its layout.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a layout that is not known, naming those that are; [`Error::Config`] for settings that are not supported;
+    /// [`Error::Tensors`] listing every tensor that is missing, not known or of another shape than the configuration says; those of
+    /// [`Checkpoint::open`].
+    pub fn open(path: &Path, options: &Options) -> Result<Layout, Error> {
+        let found = Found::open(path, options)?;
+        let row = found.row()?;
+        let mut parts = (row.open)(&found)?;
+        if let Some(activation) = options.activation {
+            let towers = (&mut parts.model.vision, &mut parts.model.text);
+            towers.0.iter_mut().for_each(|vision| vision.activation = activation);
+            towers.1.iter_mut().for_each(|text| text.activation = activation);
+        }
+        if let Some(place) = &options.tokenizer {
+            parts.words.place.clone_from(place);
+        }
+        parts.model.provenance.source =
+            path.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        Ok(Layout { name: row.name, checkpoint: found.checkpoint, parts })
+    }
+
+    /// What people call the layout.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The weights.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Parameters of a tower, `vision` or `text`.
+    pub fn parameters(&self, tower: &str) -> u64 {
+        let of_tower = self.parts.tensors.iter().filter(|(canonical, _)| canonical.split('.').next() == Some(tower));
+        let names: BTreeSet<&str> = of_tower.map(|(_, stored)| stored.name.as_str()).collect();
+        let shapes = names.into_iter().filter_map(|name| self.checkpoint.shape(name));
+        shapes.map(|shape| shape.iter().product::<usize>() as u64).sum()
+    }
+
+    /// Where the weights come from, to be completed.
+    pub fn provenance_mut(&mut self) -> &mut Provenance {
+        &mut self.parts.model.provenance
+    }
+
+    /// Takes images of another size: the position embedding is interpolated, resizing and cropping follow.
+    ///
+    /// # Errors
+    /// [`Error::NoTower`] without an image tower, [`Error::Config`] if `side` is not a multiple of the patch size, or the tower has a
+    /// frequency stage, whose filters are for one grid.
+    pub fn set_image_size(&mut self, side: usize) -> Result<(), Error> {
+        let model = &mut self.parts.model;
+        let (Some(vision), Some(preprocess)) = (&mut model.vision, &mut model.preprocess) else {
+            return Err(Error::NoTower("an image"));
+        };
+        let refusal = |reason| Err(Error::config(self.checkpoint.path(), "image size", reason));
+        if vision.frequency_blocks > 0 && vision.image_size != [side; 2] {
+            let [own, _] = vision.image_size;
+            return refusal(format!(
+                "{side}, but the filters of the frequency stage are for images of {own}: leave --image-size out"
+            ));
+        }
+        if side == 0 || !side.is_multiple_of(vision.patch) {
+            let below = side / vision.patch * vision.patch;
+            let nearest =
+                if below == 0 { format!("{}", vision.patch) } else { format!("{below} or {}", below + vision.patch) };
+            return refusal(format!("{side} is not a multiple of the patch size {}: try {nearest}", vision.patch));
+        }
+        preprocess::rescale(preprocess, vision.image_size, side);
+        vision.image_size = [side; 2];
+        Ok(())
+    }
+
+    /// Takes texts of at most `context` tokens, start and end token included: the position table is cut.
+    ///
+    /// # Errors
+    /// [`Error::NoTower`] without a text tower; [`Error::Config`] for a CLIP, if the checkpoint does not take texts that long, or if nothing
+    /// fits between start and end.
+    pub fn set_context(&mut self, context: usize) -> Result<(), Error> {
+        let Some(text) = &mut self.parts.model.text else { return Err(Error::NoTower("a text")) };
+        let refusal = |reason| Err(Error::config(self.checkpoint.path(), "context", reason));
+        if text.norm == NormPlace::Pre {
+            return refusal("a CLIP's text tower is exported with all of it; a BERT's can be cut".into());
+        }
+        if !(SHORTEST..=text.context).contains(&context) {
+            return refusal(format!("{context} tokens; this checkpoint takes {SHORTEST} to {}", text.context));
+        }
+        text.context = context;
+        Ok(())
+    }
+
+    /// The tokenizer as the text of a `tokenizer.json`; the end token is sure from then on.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] naming the tokenizer's file; [`Error::Config`] if it has more tokens than the table, another end token than the
+    /// configuration, or does not do what the configuration asks for.
+    pub fn tokenizer(&mut self) -> Result<String, Error> {
+        let Some(text) = &mut self.parts.model.text else { return Err(Error::NoTower("a text")) };
+        let Words { place, config, lower_case } = &self.parts.words;
+        let (json, end, size) = tokenizer::read(place)?;
+        if size > text.vocabulary {
+            let reason = format!("{}, but the tokenizer has {size} tokens", text.vocabulary);
+            return Err(Error::config(config, "vocab_size", reason));
+        }
+        if let Some(config) = lower_case
+            && !tokenizer::lower_cases(&json)?
+        {
+            let reason = "true, but the tokenizer keeps capitals: set `lowercase` of the normalizer in tokenizer.json";
+            return Err(Error::config(config, "do_lower_case", reason));
+        }
+        if text.pooling == TextPooling::EotFirst && text.eot != end {
+            let reason = format!("{}, but texts end with token {end} of the tokenizer", text.eot);
+            return Err(Error::config(config, "eos_token_id", reason));
+        }
+        text.eot = end;
+        Ok(json)
+    }
+}
+
+impl Source for Layout {
+    fn model(&self) -> &ModelConfig {
+        &self.parts.model
+    }
+
+    fn tensor(&self, name: &str) -> Result<Tensor, Error> {
+        let stored = self.parts.tensors.get(name).ok_or_else(|| Error::MissingTensor(name.into()))?;
+        let mut tensor = stored.view.of(self.checkpoint.tensor(&stored.name)?);
+        match name {
+            "vision.position" => {
+                let vision = self.parts.model.vision()?;
+                tensor = self.parts.position.resample(tensor, vision.grid());
+            }
+            "text.position" => tensor.truncate(self.parts.model.text()?.context),
+            _ => {}
+        }
+        Ok(tensor)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.parts.tensors.contains_key(name)
+    }
+}

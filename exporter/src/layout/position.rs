@@ -1,92 +1,125 @@
-//! A position embedding for another image size, by the rule of transformers' `interpolate_pos_encoding`.
+//! A position embedding for another image size, by the rule of the library that a checkpoint comes from.
 
-/// Keys' cubic convolution with torch's parameter.
-const A: f64 = -0.75;
+use crate::source::Tensor;
 
-/// Resamples `[1 + rows·columns, width]` to `[1 + to_rows·to_columns, width]`: bicubic, pixel centres aligned, edges repeated, no antialiasing;
-/// row 0, the class token's, is kept.
-pub(super) fn interpolate(
-    position: &[f32],
-    width: usize,
-    [rows, columns]: [usize; 2],
-    [to_rows, to_columns]: [usize; 2],
-) -> Vec<f32> {
-    let vertical = taps(rows, to_rows);
-    let horizontal = taps(columns, to_columns);
-    let (class, patches) = position.split_at(width);
-    let mut out = Vec::with_capacity((1 + to_rows * to_columns) * width);
-    out.extend_from_slice(class);
-    let mut sum = vec![0.0f64; width];
-    for y in &vertical {
-        for x in &horizontal {
-            sum.fill(0.0);
-            for (row, along) in y {
-                for (column, across) in x {
-                    let start = (row * columns + column) * width;
-                    let weight = along * across;
-                    for (sum, value) in sum.iter_mut().zip(&patches[start..start + width]) {
-                        *sum += weight * f64::from(*value);
+/// How a table of places is resampled: bicubic, pixel centres aligned, edges repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// As transformers' `interpolate_pos_encoding` does: torch's kernel, four inputs for each output.
+    Bicubic,
+    /// As open_clip and timm do: Pillow's kernel, widened when the grid shrinks.
+    Antialiased,
+}
+
+impl Rule {
+    /// Resamples `[1 + side·side, width]` to `[1 + rows·columns, width]`; row 0, the class token's, is kept.
+    pub(super) fn resample(self, table: Tensor, [rows, columns]: [usize; 2]) -> Tensor {
+        let [tokens, width] = table.shape[..] else { return table };
+        let side = tokens.saturating_sub(1).isqrt();
+        if [side; 2] == [rows, columns] {
+            return table;
+        }
+        let (vertical, horizontal) = (self.taps(side, rows), self.taps(side, columns));
+        let (class, patches) = table.data.split_at(width);
+        let mut data = Vec::with_capacity((1 + rows * columns) * width);
+        data.extend_from_slice(class);
+        let mut sum = vec![0.0f64; width];
+        for y in &vertical {
+            for x in &horizontal {
+                sum.fill(0.0);
+                for (row, along) in y {
+                    for (column, across) in x {
+                        let start = (row * side + column) * width;
+                        let weight = along * across;
+                        for (sum, value) in sum.iter_mut().zip(&patches[start..start + width]) {
+                            *sum += weight * f64::from(*value);
+                        }
                     }
                 }
+                data.extend(sum.iter().map(|&sum| sum as f32));
             }
-            out.extend(sum.iter().map(|&sum| sum as f32));
+        }
+        Tensor { shape: vec![1 + rows * columns, width], data }
+    }
+
+    /// For each output place, the inputs it is made of and their weights.
+    fn taps(self, from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
+        let scale = from as f64 / to as f64;
+        match self {
+            Rule::Bicubic => (0..to).map(|out| four(scale * (out as f64 + 0.5) - 0.5, from)).collect(),
+            Rule::Antialiased => (0..to).map(|out| widened(out, scale, from)).collect(),
         }
     }
-    out
 }
 
-/// For each output place, the four inputs it is made of and their weights.
-fn taps(from: usize, to: usize) -> Vec<[(usize, f64); 4]> {
-    let scale = from as f64 / to as f64;
-    let place = |out: usize| {
-        let centre = scale * (out as f64 + 0.5) - 0.5;
-        let left = centre.floor();
-        let t = centre - left;
-        let weights = [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)];
-        std::array::from_fn(|tap| {
-            let index = (left as isize + tap as isize - 1).clamp(0, from as isize - 1);
-            (index as usize, weights[tap])
-        })
+/// The four inputs around a place.
+fn four(centre: f64, from: usize) -> Vec<(usize, f64)> {
+    let left = centre.floor() as isize;
+    let tap = |index: isize| {
+        let inside = index.clamp(0, from as isize - 1) as usize;
+        (inside, kernel(centre - index as f64, -0.75))
     };
-    (0..to).map(place).collect()
+    (left - 1..=left + 2).map(tap).collect()
 }
 
-/// The kernel up to a distance of 1.
-fn near(x: f64) -> f64 {
-    ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+/// The inputs under a kernel as wide as the scale; their weights sum up to one at the edges too.
+fn widened(out: usize, scale: f64, from: usize) -> Vec<(usize, f64)> {
+    let widening = scale.max(1.0);
+    let (centre, support) = (scale * (out as f64 + 0.5), 2.0 * widening);
+    let first = (centre - support + 0.5).max(0.0) as usize;
+    let end = ((centre + support + 0.5) as usize).min(from);
+    let weight = |index: usize| kernel((index as f64 + 0.5 - centre) / widening, -0.5);
+    let total: f64 = (first..end).map(weight).sum();
+    (first..end).map(|index| (index, weight(index) / total)).collect()
 }
 
-/// The kernel from a distance of 1 to 2.
-fn far(x: f64) -> f64 {
-    ((A * x - 5.0 * A) * x + 8.0 * A) * x - 4.0 * A
+/// Keys' cubic convolution.
+fn kernel(x: f64, a: f64) -> f64 {
+    let x = x.abs();
+    match x {
+        0.0..=1.0 => ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0,
+        1.0..2.0 => ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a,
+        _ => 0.0,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `torch.nn.functional.interpolate(x, size=…, mode="bicubic", align_corners=False)` of the values below.
-    const TORCH_3_TO_2: [f32; 4] = [3.7978, 8.0303, 2.3701, 1.3720];
-    const TORCH_2_TO_3: [f32; 9] = [1.7509, 6.6736, 11.5962, 6.0868, 5.5000, 4.9131, 10.4226, 4.3263, -1.7698];
+    /// `torch.nn.functional.interpolate(x, size=…, mode="bicubic", align_corners=False)` of the values below, from 3×3 to 2×2 and from 2×2 to
+    /// 3×3; then with `antialias=True`.
+    const SMALLER: [f32; 4] = [3.7978, 8.0303, 2.3701, 1.3720];
+    const LARGER: [f32; 9] = [1.7509, 6.6736, 11.5962, 6.0868, 5.5000, 4.9131, 10.4226, 4.3263, -1.7698];
+    const SMALLER_ANTIALIASED: [f32; 4] = [4.1676, 7.4535, 2.6221, 2.0969];
+    const LARGER_ANTIALIASED: [f32; 9] = [2.0754, 6.6315, 11.1876, 6.0657, 5.5000, 4.9342, 10.0560, 4.3684, -1.3192];
 
     #[test]
     fn values_are_torchs() {
-        let grid: Vec<f32> = (0..9).map(|i| ((i * i * 7 + 3) % 11) as f32).collect();
-        let position: Vec<f32> = [100.0].into_iter().chain(grid.iter().copied()).collect();
-        let out = interpolate(&position, 1, [3, 3], [2, 2]);
-        assert_eq!(out[0], 100.0);
-        for (ours, torchs) in out[1..].iter().zip(TORCH_3_TO_2) {
-            assert!((ours - torchs).abs() < 1e-4, "{ours} {torchs}");
-        }
-        let out = interpolate(&position[..5], 1, [2, 2], [3, 3]);
-        for (ours, torchs) in out[1..].iter().zip(TORCH_2_TO_3) {
-            assert!((ours - torchs).abs() < 1e-4, "{ours} {torchs}");
+        let grid = (0..9).map(|i| ((i * i * 7 + 3) % 11) as f32);
+        let data: Vec<f32> = [100.0].into_iter().chain(grid).collect();
+        let (whole, part) = (Tensor { shape: vec![10, 1], data: data.clone() }, data[..5].to_vec());
+        let part = Tensor { shape: vec![5, 1], data: part };
+        let cases: [(Rule, &Tensor, usize, &[f32]); 4] = [
+            (Rule::Bicubic, &whole, 2, &SMALLER),
+            (Rule::Bicubic, &part, 3, &LARGER),
+            (Rule::Antialiased, &whole, 2, &SMALLER_ANTIALIASED),
+            (Rule::Antialiased, &part, 3, &LARGER_ANTIALIASED),
+        ];
+        for (rule, table, side, torchs) in cases {
+            let out = rule.resample(table.clone(), [side; 2]);
+            assert_eq!((out.shape, out.data[0]), (vec![1 + side * side, 1], 100.0));
+            for (ours, torchs) in out.data[1..].iter().zip(torchs) {
+                assert!((ours - torchs).abs() < 1e-4, "{rule:?} {ours} {torchs}");
+            }
         }
     }
 
     #[test]
     fn the_same_size_changes_nothing() {
-        let position: Vec<f32> = (0..20).map(|i| (i as f32).sin()).collect();
-        assert_eq!(interpolate(&position, 2, [3, 3], [3, 3]), position);
+        let table = Tensor { shape: vec![10, 2], data: (0..20).map(|i| (i as f32).sin()).collect() };
+        for rule in [Rule::Bicubic, Rule::Antialiased] {
+            assert_eq!(rule.resample(table.clone(), [3, 3]), table);
+        }
     }
 }

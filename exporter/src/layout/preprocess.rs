@@ -1,16 +1,98 @@
-//! `preprocessor_config.json`: what pixels go through before the image tower.
+//! What pixels go through before the image tower: `preprocessor_config.json`, or what the user says.
 
 use std::path::Path;
+use std::str::FromStr;
 
-use edgelip_runtime::image::{Filter, Preprocess, Resize};
+use edgelip::preset::Preset;
+use edgelip_runtime::image::{Centre, Filter, Preprocess, Resize};
 use serde_json::Value;
 
+use super::detect::Found;
 use super::fields::Fields;
 use crate::error::Error;
 
 /// OpenAI's mean and standard deviation, transformers' defaults for CLIP.
-const MEAN: [f32; 3] = [0.48145466, 0.4578275, 0.40821073];
-const STD: [f32; 3] = [0.26862954, 0.261_302_6, 0.275_777_1];
+pub(super) const MEAN: [f32; 3] = [0.48145466, 0.4578275, 0.40821073];
+pub(super) const STD: [f32; 3] = [0.26862954, 0.261_302_6, 0.275_777_1];
+
+/// Preprocessing that the user names: a family's, and what is different from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steps {
+    preset: Preset,
+    squash: Option<bool>,
+    filter: Option<Filter>,
+    resize: Option<usize>,
+}
+
+impl Steps {
+    /// What a tower that takes `image` pixels, height and width, gets.
+    pub fn of(&self, image: [usize; 2]) -> Preprocess {
+        let mut steps = self.preset.preprocess(image);
+        match self.squash {
+            Some(true) => (steps.resize, steps.crop) = (Resize::Exact(image[0], image[1]), None),
+            Some(false) if steps.crop.is_none() => {
+                (steps.resize, steps.crop) = (Resize::Shortest(image[0].max(image[1])), Some(image));
+            }
+            _ => {}
+        }
+        if let Some(side) = self.resize {
+            (steps.resize, steps.crop) = (Resize::Shortest(side), Some(image));
+        }
+        steps.filter = self.filter.unwrap_or(steps.filter);
+        steps
+    }
+}
+
+impl FromStr for Steps {
+    type Err = String;
+
+    /// `FAMILY`, then any of `shortest`, `squash`, `bilinear`, `bicubic` and `resize=PIXELS`, with commas between.
+    fn from_str(text: &str) -> Result<Steps, String> {
+        let mut words = text.split(',');
+        let family = words.next().unwrap_or_default();
+        let family = if family == "openai" { "clip" } else { family };
+        let Some(&(_, preset)) = Preset::ALL.iter().find(|(name, _)| *name == family) else {
+            let names: Vec<&str> = Preset::ALL.iter().map(|(name, _)| *name).collect();
+            return Err(format!("no preprocessing is called `{family}`; there are {}", names.join(", ")));
+        };
+        let mut steps = Steps { preset, squash: None, filter: None, resize: None };
+        for word in words {
+            match word.split_once('=') {
+                None if word == "shortest" => steps.squash = Some(false),
+                None if word == "squash" => steps.squash = Some(true),
+                None if word == "bilinear" => steps.filter = Some(Filter::Bilinear),
+                None if word == "bicubic" => steps.filter = Some(Filter::Bicubic),
+                Some(("resize", side)) => match side.parse() {
+                    Ok(side @ 1..=MAX_SIDE) => steps.resize = Some(side),
+                    _ => return Err(format!("resize={side} is not from 1 to {MAX_SIDE}")),
+                },
+                _ => {
+                    return Err(format!(
+                        "`{word}` is none of shortest, squash, bilinear, bicubic and resize=PIXELS (of the shorter side)"
+                    ));
+                }
+            }
+        }
+        if steps.squash == Some(true) && steps.resize.is_some() {
+            return Err("an image is either squashed or resized by its shorter side".into());
+        }
+        Ok(steps)
+    }
+}
+
+/// Largest side to resize to.
+const MAX_SIDE: usize = 1 << 14;
+
+/// What the user says, else what the folder does.
+///
+/// # Errors
+/// Those of [`read`].
+pub(super) fn of_folder(found: &Found, image: [usize; 2]) -> Result<Preprocess, Error> {
+    match &found.options.preprocess {
+        Some(steps) => Ok(steps.of(image)),
+        None => read(&found.folder, image),
+    }
+}
 
 /// Reads the steps of `preprocessor_config.json` (or of `image_processor` in `processor_config.json`) for a tower that takes `image` pixels, height and
 /// width.
@@ -44,7 +126,7 @@ pub fn read(folder: &Path, image: [usize; 2]) -> Result<Preprocess, Error> {
     if std.iter().any(|&std| std <= 0.0) {
         return Err(config.error("image_std", "has values that are not positive"));
     }
-    Ok(Preprocess { resize, filter, crop, rescale, mean, std })
+    Ok(Preprocess { resize, filter, crop, centre: Centre::Floor, rescale, mean, std })
 }
 
 /// Makes the steps end with `side` by `side` pixels instead of `from`; what is cut off stays in proportion.
@@ -72,7 +154,7 @@ fn find(folder: &Path) -> Result<Fields, Error> {
     {
         return Ok(nested);
     }
-    let reason = "is missing: copy it from the original model, or save one with transformers' CLIPImageProcessor(…).save_pretrained; \
+    let reason = "is missing: copy it from the original model, or say what it would with --preprocess clip (or siglip, imagenet, …); \
                   a wrong mean, size or filter would silently cost accuracy, so none is assumed";
     Err(Error::malformed(path, reason))
 }

@@ -75,3 +75,26 @@ fn another_image_size_keeps_proportions() {
     rescale(&mut exact, [224, 224], 336);
     assert!(matches!(exact.resize, Resize::Shortest(336)));
 }
+
+#[test]
+fn users_name_a_family_and_what_is_different() {
+    let steps = |text: &str| text.parse::<Steps>().map(|steps| steps.of([224, 224]));
+    let clip = steps("openai").expect("known");
+    assert_eq!(clip, steps("clip").expect("known"));
+    assert_eq!((clip.resize, clip.crop, clip.centre), (Resize::Shortest(224), Some([224, 224]), Centre::Even));
+    let squashed = steps("clip,squash,bilinear").expect("known");
+    assert_eq!((squashed.resize, squashed.crop), (Resize::Exact(224, 224), None));
+    assert_eq!((squashed.filter, squashed.mean), (Filter::Bilinear, clip.mean));
+    let cut = steps("siglip,shortest").expect("known");
+    assert_eq!((cut.resize, cut.crop, cut.mean), (Resize::Shortest(224), Some([224, 224]), [0.5; 3]));
+    assert_eq!(steps("siglip,resize=248").expect("known").resize, Resize::Shortest(248));
+    for (text, reason) in [
+        ("resnet", "no preprocessing is called `resnet`; there are clip, siglip"),
+        ("", "no preprocessing is called ``"),
+        ("clip,lanczos", "`lanczos` is none of"),
+        ("clip,resize=0", "resize=0 is not from 1"),
+        ("clip,squash,resize=256", "either squashed or"),
+    ] {
+        assert!(text.parse::<Steps>().expect_err(text).contains(reason), "{text}");
+    }
+}

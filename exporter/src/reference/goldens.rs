@@ -6,16 +6,15 @@ use ndarray::{Array2, Array3, Array4, Axis};
 use serde::Deserialize;
 
 use super::{Merging, Rule, text, vision};
-use crate::layout::bert::Bert;
-use crate::layout::clip::Clip;
+use crate::layout::{Layout, Options};
 use crate::source::Guide;
 
 fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(path)
 }
 
-fn tiny() -> Clip {
-    Clip::open(&fixture("tiny-clip")).unwrap()
+fn tiny() -> Layout {
+    Layout::open(&fixture("tiny-clip"), &Options::default()).unwrap()
 }
 
 fn json<T: for<'a> Deserialize<'a>>(path: &str) -> T {
@@ -60,7 +59,7 @@ fn texts_of_bert_are_those_of_transformers() {
     let tokens: Vec<Tokens> = json("golden/bert/tokens.json");
     let golden: Array2<f32> = ndarray_npy::read_npy(fixture("golden/bert/text_embeds.npy")).unwrap();
     let ids: Vec<Vec<u32>> = tokens.into_iter().map(|tokens| tokens.ids).collect();
-    near(&text(&Bert::open(&fixture("tiny-bert")).unwrap(), &ids).unwrap(), &golden);
+    near(&text(&Layout::open(&fixture("tiny-bert"), &Options::default()).unwrap(), &ids).unwrap(), &golden);
 }
 
 #[test]
@@ -76,7 +75,7 @@ fn both_domains_and_their_merging_are_those_of_pytorch() {
     let pixels: Array4<f32> = ndarray_npy::read_npy(fixture("golden/mlip/pixel_values.npy")).unwrap();
     let golden: Array3<f32> = ndarray_npy::read_npy(fixture("golden/mlip/image_embeds.npy")).unwrap();
     let images: Vec<_> = pixels.outer_iter().map(|image| image.to_owned()).collect();
-    let mlip = Clip::open(&fixture("tiny-mlip")).unwrap();
+    let mlip = Layout::open(&fixture("tiny-mlip"), &Options::default()).unwrap();
     for (case, golden) in cases.iter().zip(golden.outer_iter()) {
         let guide = Guide { strength: case.guide, semantic: case.semantic };
         let rule = match case.rule.as_str() {

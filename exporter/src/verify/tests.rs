@@ -4,10 +4,11 @@ use edgelip::onnx::{OnnxModel, attach_labels};
 
 use super::*;
 use crate::graph::{self, Guide, Merge, Precision, TextOptions, VisionOptions};
-use crate::layout::clip::Clip;
+use crate::layout::{self, Layout};
 
-fn tiny() -> Clip {
-    Clip::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/tiny-clip")).unwrap()
+fn tiny() -> Layout {
+    Layout::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/tiny-clip"), &layout::Options::default())
+        .unwrap()
 }
 
 fn write(model: OnnxModel, folder: &tempfile::TempDir) -> PathBuf {
@@ -17,7 +18,7 @@ fn write(model: OnnxModel, folder: &tempfile::TempDir) -> PathBuf {
     path
 }
 
-fn image_tower(clip: &Clip, merge: Merge, precision: Precision) -> OnnxModel<'_> {
+fn image_tower(clip: &Layout, merge: Merge, precision: Precision) -> OnnxModel<'_> {
     let schedule = if merge == Merge::None { vec![] } else { vec![14, 10, 8, 6, 4, 0] };
     graph::vision(clip, &VisionOptions { merge, schedule, compression: 0.3, guide: Guide::default(), precision })
         .unwrap()

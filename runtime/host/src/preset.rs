@@ -1,6 +1,6 @@
 //! Preprocessing of well-known model families, for files that do not say their own.
 
-use edgelip_runtime::image::{Filter, Preprocess, Resize};
+use edgelip_runtime::image::{Centre, Filter, Preprocess, Resize};
 
 /// A family's preprocessing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,8 @@ impl Preset {
             Preset::Vit => (Resize::Exact(height, width), None, Filter::Bilinear, HALF),
             Preset::Imagenet => (Resize::Shortest(shortest * 256 / 224), Some(size), Filter::Bilinear, IMAGENET),
         };
-        Preprocess { resize, filter, crop, rescale: 1.0 / 255.0, mean, std }
+        // These families are trained on what torchvision makes of an image.
+        Preprocess { resize, filter, crop, centre: Centre::Even, rescale: 1.0 / 255.0, mean, std }
     }
 }
 

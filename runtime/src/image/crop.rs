@@ -1,6 +1,6 @@
 //! Which pixels of the resized image end up where in the output.
 
-use super::{Preprocess, Resize};
+use super::{Centre, Preprocess, Resize};
 use crate::Error;
 
 /// The largest product of two sides that an `f64` holds exactly; the reference computes the longer side in `f64`.
@@ -19,10 +19,13 @@ pub(super) struct Side {
 }
 
 impl Side {
-    fn new(source: usize, resized: usize, crop: Option<usize>) -> Side {
+    fn new(source: usize, resized: usize, crop: Option<usize>, centre: Centre) -> Side {
         let output = crop.unwrap_or(resized);
-        let (first, offset) =
-            if resized >= output { ((resized - output) / 2, 0) } else { (0, (output - resized).div_ceil(2)) };
+        let (excess, lack) = (resized.saturating_sub(output), output.saturating_sub(resized));
+        let (first, offset) = match centre {
+            Centre::Floor => (excess / 2, lack.div_ceil(2)),
+            Centre::Even => (excess / 2 + usize::from(excess % 4 == 3), lack / 2),
+        };
         Side { source, resized, first, taken: resized.min(output), offset, output }
     }
 }
@@ -45,8 +48,8 @@ impl Geometry {
             Resize::Shortest(short) if width <= height => (longer(short, width, height)?, short),
             Resize::Shortest(short) => (short, longer(short, height, width)?),
         };
-        let rows = Side::new(height, resized_height, preprocess.crop.map(|[height, _]| height));
-        let columns = Side::new(width, resized_width, preprocess.crop.map(|[_, width]| width));
+        let rows = Side::new(height, resized_height, preprocess.crop.map(|[height, _]| height), preprocess.centre);
+        let columns = Side::new(width, resized_width, preprocess.crop.map(|[_, width]| width), preprocess.centre);
         if rows.taken == 0 || columns.taken == 0 {
             return Err(Error::Image);
         }
@@ -74,14 +77,20 @@ mod tests {
 
     #[test]
     fn centre_and_padding() {
-        let side = |resized, output| {
-            let side = Side::new(1, resized, Some(output));
+        let side = |resized, centre| {
+            let side = Side::new(1, resized, Some(64), centre);
             (side.first, side.taken, side.offset)
         };
-        assert_eq!(side(65, 64), (0, 64, 0));
-        assert_eq!(side(67, 64), (1, 64, 0));
-        assert_eq!(side(63, 64), (0, 63, 1));
-        assert_eq!(side(60, 64), (0, 60, 2));
+        for (resized, floor, even) in [
+            (65, (0, 64, 0), (0, 64, 0)),
+            (66, (1, 64, 0), (1, 64, 0)),
+            (67, (1, 64, 0), (2, 64, 0)),
+            (69, (2, 64, 0), (2, 64, 0)),
+            (63, (0, 63, 1), (0, 63, 0)),
+            (60, (0, 60, 2), (0, 60, 2)),
+        ] {
+            assert_eq!([side(resized, Centre::Floor), side(resized, Centre::Even)], [floor, even], "{resized}");
+        }
     }
 
     #[test]

@@ -45,6 +45,16 @@ pub enum Resize {
     None,
 }
 
+/// Which rows and columns a crop takes when one more is left over on one side than on the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Centre {
+    /// The first one is rounded down, as in transformers' own image processors.
+    #[default]
+    Floor,
+    /// Half a pixel is rounded to the even neighbour, as in torchvision, open_clip and timm.
+    Even,
+}
+
 /// All that is done to an image before the model sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocess {
@@ -54,6 +64,8 @@ pub struct Preprocess {
     pub filter: Filter,
     /// Height and width cut from the centre; what the image lacks is black. `None` keeps the whole image.
     pub crop: Option<[usize; 2]>,
+    /// Where the centre is, if in doubt.
+    pub centre: Centre,
     /// Factor from bytes to the range that `mean` and `std` are in.
     pub rescale: f64,
     /// Mean of each channel.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use edgelip_runtime::image::{Filter, Resize};
+use edgelip_runtime::image::{Centre, Filter, Resize};
 use ndarray::Array3;
 
 use crate::error::Error;
@@ -35,6 +35,7 @@ impl Random {
             resize: Resize::Shortest(32),
             filter: Filter::Bicubic,
             crop: Some(vision.image_size),
+            centre: Centre::Even,
             rescale: 1.0 / 255.0,
             mean: [0.48, 0.45, 0.40],
             std: [0.26, 0.27, 0.28],

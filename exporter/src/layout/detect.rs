@@ -1,0 +1,95 @@
+//! Which layout a checkpoint has.
+
+use std::path::{Path, PathBuf};
+
+use super::fields::Fields;
+use super::{Options, Parts, bert, bert_config, clip};
+use crate::checkpoint::Checkpoint;
+use crate::error::Error;
+
+/// A layout: its name, how it is known, and the module that reads it.
+pub(super) struct Row {
+    /// What people call it.
+    pub(super) name: &'static str,
+    is: fn(&Found) -> bool,
+    pub(super) open: fn(&Found) -> Result<Parts, Error>,
+}
+
+/// Every layout there is; the first that a checkpoint is like is taken.
+const LAYOUTS: &[Row] = &[
+    Row {
+        name: "sentence-transformers BERT",
+        is: |found| found.lies("modules.json") || found.model_type == "bert",
+        open: bert::open,
+    },
+    Row { name: "MLIP of edgelip-train", is: |found| found.model_type == "mlip", open: clip::open },
+    Row {
+        name: "Hugging Face CLIP",
+        is: |found| {
+            ["clip", "clip_vision_model", "clip_text_model"].contains(&found.model_type.as_str())
+                || found.model_type.is_empty() && found.holds("_model.encoder.layers.")
+        },
+        open: clip::open,
+    },
+];
+
+/// Image towers that are no transformers, by a part of a tensor's name: merging has no tokens to work on there.
+const HYBRIDS: &[(&str, &str)] = &[
+    ("visual.layer1.", "a ResNet"),
+    ("visual.trunk.stages.", "a convolutional hybrid (MobileCLIP S0–S2, FastViT, ConvNeXt)"),
+    ("visual.trunk.stem.", "a convolutional hybrid"),
+    ("image_encoder.model.network.", "a convolutional hybrid (MobileCLIP S0–S2)"),
+];
+
+/// Tensors named in an error.
+const NAMED: usize = 5;
+
+/// A checkpoint whose layout is to be found out.
+pub(super) struct Found {
+    /// The folder or file that was given.
+    pub(super) path: PathBuf,
+    /// Where its configurations lie.
+    pub(super) folder: PathBuf,
+    pub(super) checkpoint: Checkpoint,
+    /// What `config.json` says, if anything.
+    pub(super) model_type: String,
+    pub(super) options: Options,
+}
+
+impl Found {
+    /// Opens the weights and looks what lies beside them.
+    pub(super) fn open(path: &Path, options: &Options) -> Result<Found, Error> {
+        let checkpoint = Checkpoint::open(&bert_config::modules(path)?.transformer)?;
+        let folder = checkpoint.folder().to_path_buf();
+        let config = folder.join("config.json");
+        let model_type = if config.exists() { Fields::read(&config)?.text("model_type", "")? } else { String::new() };
+        Ok(Found { path: path.into(), folder, checkpoint, model_type, options: options.clone() })
+    }
+
+    /// Whether a file lies in the folder that was given.
+    pub(super) fn lies(&self, file: &str) -> bool {
+        self.path.join(file).exists()
+    }
+
+    /// Whether some tensor has `part` in its name.
+    pub(super) fn holds(&self, part: &str) -> bool {
+        self.checkpoint.names().any(|name| name.contains(part))
+    }
+
+    /// The layout.
+    pub(super) fn row(&self) -> Result<&'static Row, Error> {
+        if let Some(row) = LAYOUTS.iter().find(|row| (row.is)(self)) {
+            return Ok(row);
+        }
+        let names: Vec<String> = self.checkpoint.names().take(NAMED).map(|name| format!("`{name}`")).collect();
+        let known: Vec<&str> = LAYOUTS.iter().map(|row| row.name).collect();
+        let what = match HYBRIDS.iter().find(|(part, _)| self.holds(part)) {
+            Some((_, what)) => format!("its image tower is {what}, which has no tokens to merge"),
+            None if self.model_type.is_empty() => "is of no layout that is known".into(),
+            None => format!("model_type `{}` in config.json is not supported", self.model_type),
+        };
+        let reason =
+            format!("{what}; supported are {}; the first tensors here are {}", known.join(", "), names.join(", "));
+        Err(Error::malformed(&self.path, reason))
+    }
+}
