@@ -36,6 +36,7 @@ mod ops;
 pub mod plan;
 mod post_norm;
 mod scratch;
+pub mod steady;
 mod text;
 mod transformer;
 mod vision;

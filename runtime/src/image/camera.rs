@@ -56,6 +56,23 @@ pub fn nv12(luma: &[u8], chroma: &[u8], range: Range, out: &mut [u8]) -> Result<
     Ok(())
 }
 
+/// A luma row of planar YUV 4:2:0 (I420) and its rows of chroma, shared by two luma rows, to `[width, 3]` bytes; BT.601.
+///
+/// # Errors
+/// [`Error::Length`] if the rows do not have the same width, those of chroma half of it, rounded up.
+pub fn yuv420(luma: &[u8], u: &[u8], v: &[u8], range: Range, out: &mut [u8]) -> Result<(), Error> {
+    check("a YUV 4:2:0 luma row", luma.len(), out.len() / 3, out)?;
+    for chroma in [u, v] {
+        check("a YUV 4:2:0 chroma row", chroma.len(), luma.len().div_ceil(2), out)?;
+    }
+    for (((&u, &v), lumas), pixels) in u.iter().zip(v).zip(luma.chunks(2)).zip(out.chunks_mut(6)) {
+        for (&luma, pixel) in lumas.iter().zip(pixels.chunks_exact_mut(3)) {
+            pixel.copy_from_slice(&bt601(luma, u, v, range));
+        }
+    }
+    Ok(())
+}
+
 fn check(what: &'static str, length: usize, expected: usize, out: &[u8]) -> Result<(), Error> {
     if length == expected && out.len().is_multiple_of(3) { Ok(()) } else { Err(Error::Length { what, expected }) }
 }
@@ -111,9 +128,15 @@ mod tests {
         yuyv(&packed, Range::Full, &mut a).unwrap();
         nv12(&luma, &chroma, Range::Full, &mut b).unwrap();
         assert_eq!(a, b);
+        yuv420(&luma, &[1, 128], &[250, 3], Range::Full, &mut b).unwrap();
+        assert_eq!(a, b);
         let mut odd = [0; 9];
         nv12(&luma[..3], &chroma, Range::Full, &mut odd).unwrap();
         assert_eq!(odd, a[..9]);
+        odd.fill(0);
+        yuv420(&luma[..3], &[1, 128], &[250, 3], Range::Full, &mut odd).unwrap();
+        assert_eq!(odd, a[..9]);
+        assert!(yuv420(&luma[..3], &[1, 128], &[250], Range::Full, &mut odd).is_err());
         assert!(nv12(&luma[..3], &chroma[..2], Range::Full, &mut odd).is_err());
     }
 }
