@@ -32,7 +32,6 @@ const METADATA: [&str; 24] = [
     "edgelip.preprocess.resize",
     "edgelip.preprocess.filter",
     "edgelip.preprocess.crop",
-    "edgelip.preprocess.centre",
     "edgelip.preprocess.rescale",
     "edgelip.preprocess.mean",
     "edgelip.preprocess.std",
