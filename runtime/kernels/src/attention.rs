@@ -5,6 +5,9 @@ use crate::{Kernels, LANES, Parallel, Rows, RowsMut, Shape, padded};
 /// Most query rows that a kernel works on at once.
 pub(crate) const QUERY_ROWS: usize = 16;
 
+/// Queries up to which packing keys and values costs more than it gains.
+pub(crate) const FEW_QUERIES: usize = 4;
+
 /// Multi-head attention `softmax(q kᵀ + log_sizes) v`, the heads side by side in columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {

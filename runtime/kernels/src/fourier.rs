@@ -1,4 +1,6 @@
 use crate::parallel::{Slots, Tasks, complete};
+use crate::part::Part;
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
 use crate::radices::Plan;
 use crate::table::Filter;
 use crate::unit_root::unit_root;
@@ -35,7 +37,7 @@ pub const fn fourier_twiddles_len([height, width]: [usize; 2]) -> usize {
 pub fn fourier_twiddles(grid: [usize; 2], twiddles: &mut [f32]) -> Result<(), Shape> {
     check_grid(grid)?;
     Shape::require(twiddles.len() == fourier_twiddles_len(grid), WRONG_TWIDDLES)?;
-    let (along_width, along_height) = twiddles.split_at_mut(2 * grid[1]);
+    let (along_width, along_height) = twiddles.cut_mut(2 * grid[1]);
     for (roots, side) in [(along_width, grid[1]), (along_height, grid[0])] {
         for (k, root) in roots.as_chunks_mut().0.iter_mut().enumerate() {
             *root = unit_root(k, side);
@@ -95,20 +97,23 @@ impl Kernels {
         let slots = Slots::new(scratch, slot(grid), parallel.workers());
         Shape::require(!slots.is_empty(), "too little scratch for a filter")?;
 
-        let (along_width, along_height) = twiddles.split_at(2 * width);
+        let (along_width, along_height) = twiddles.cut(2 * width);
         let (y, bias) = (y.share(), bias.as_chunks().0);
         let tasks = Tasks::new(bias.len());
+        #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
         let plan = Plan::new(grid);
         let body = || {
             let Some((_, scratch)) = slots.claim() else { return };
             while let Some(panel) = tasks.claim() {
+                let Some(bias) = bias.get(panel) else { return };
                 let filter = Filter {
                     x,
                     grid,
                     panel,
-                    coefficients: filter[panel * panel_len..][..panel_len].as_chunks().0.as_chunks().0,
-                    bias: &bias[panel],
+                    coefficients: filter.part(panel * panel_len..(panel + 1) * panel_len).as_chunks().0.as_chunks().0,
+                    bias,
                     roots: [along_height.as_chunks().0, along_width.as_chunks().0],
+                    #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
                     plan: &plan,
                     y: &y,
                 };

@@ -14,7 +14,7 @@ pub struct Kernels(&'static Table);
 impl Kernels {
     /// The plain twins, for every CPU.
     pub const fn generic() -> Kernels {
-        Kernels(&generic::TABLE)
+        Kernels(const { &generic::TABLE })
     }
 
     /// The best that the target's features guarantee, for bare metal.

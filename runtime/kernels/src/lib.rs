@@ -4,8 +4,9 @@
 //! the encoders are made of. Each has a plain twin in `generic/`, written to be read, that the tests hold the others to.
 //!
 //! Nothing here allocates. Matrices are borrowed as [`Rows`], weights as [`Panels`] in the model file's own order, work
-//! space as a slice whose length a `const fn` tells, and threads through [`Parallel`]. The bits of a result depend on the
-//! instruction set but never on the number of threads.
+//! space as a slice whose length a `const fn` tells, and threads through [`Parallel`]. A result has the same bits for any
+//! number of threads, and on every instruction set: sums are made in one order everywhere (`generic/lanes.rs`). Only the filter of a frequency
+//! block is computed another way by the plain twin than by the others, and 32-bit Arm has a fused multiply-add only where `build.rs` sees one.
 
 #![no_std]
 
@@ -28,9 +29,11 @@ mod neon;
 mod norm;
 mod pairing;
 mod parallel;
+mod part;
+mod polynomials;
 #[cfg(feature = "std")]
 mod pool;
-#[allow(dead_code, reason = "the plain twins do without")]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
 mod radices;
 mod rows;
 mod shape;
@@ -55,6 +58,7 @@ pub use layer::{Activation, Linear, Panels};
 pub use linear::linear_scratch;
 pub use pairing::Pairing;
 pub use parallel::{Parallel, Single, for_each_chunk};
+pub use part::Part;
 #[cfg(feature = "std")]
 pub use pool::Pool;
 pub use rows::{Rows, RowsMut};

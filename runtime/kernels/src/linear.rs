@@ -1,4 +1,5 @@
 use crate::parallel::{Tasks, complete};
+use crate::part::Part;
 use crate::rows::Output;
 use crate::table::{Block, Quantised, Table};
 use crate::{Activation, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, Shape, padded};
@@ -67,10 +68,12 @@ impl Job<'_> {
     fn run(&self, parallel: &dyn Parallel) {
         let rows = self.x.rows();
         let panels = self.layer.outputs / LANES;
-        let groups = panels.div_ceil(self.table.panels);
+        // What divides is never zero; said so, it can be divided by without a check.
+        let groups = panels.div_ceil(self.table.panels.max(1)).max(1);
         let workers = parallel.workers().max(1);
         let wanted = workers.saturating_mul(4).div_ceil(groups);
         let bands = if workers == 1 { 1 } else { wanted.min(rows.div_ceil(ROWS_OF_A_TASK)) };
+        let bands = bands.max(1);
         let tasks = Tasks::new(groups * bands);
         let body = || {
             while let Some(task) = tasks.claim() {
@@ -110,8 +113,8 @@ fn quantise<'a>(
     let stride = quantised_stride(inputs);
     let (rows, words) = (x.rows(), stride / size_of::<f32>());
     Shape::require(scratch.len() >= linear_scratch(rows, inputs), "too little scratch for an integer layer")?;
-    let (bytes, scales) = scratch.split_at_mut(rows * words);
-    let scales = &mut scales[..rows];
+    let (bytes, scales) = scratch.cut_mut(rows * words);
+    let scales = scales.part_mut(..rows);
     {
         let bytes = RowsMut::new(bytes, rows, words)?.share();
         let all_scales = RowsMut::new(scales, 1, padded(rows))?.share();
@@ -121,7 +124,7 @@ fn quantise<'a>(
                 // SAFETY: a row of bytes and its scale are this task's alone.
                 let (bytes, scale) = unsafe { (bytes.segment(row, 0..words), all_scales.segment(0, row..row + 1)) };
                 // SAFETY: a `Kernels` proves the instructions.
-                scale[0] = unsafe { (table.quantise)(&x.row(row)[..inputs], crate::cast::bytes_mut(bytes)) };
+                scale.fill(unsafe { (table.quantise)(x.segment(row, 0..inputs), crate::cast::bytes_mut(bytes)) });
             }
         };
         if rows * inputs < WORTH_SHARING / 8 {

@@ -1,13 +1,12 @@
 use crate::parallel::{Tasks, complete};
-use crate::{Kernels, Parallel, Rows, RowsMut, Shape};
+use crate::{Kernels, Parallel, Part, Rows, RowsMut, Shape};
 
 /// Elements that a task works on at least.
 const ELEMENTS_OF_A_TASK: usize = 1 << 14;
 
 impl Kernels {
     /// `y = (x - mean) / sqrt(var + eps)` over the first `width` columns of each row; the other columns of `y` become zero.
-    /// The error is at most `1e-6 (1 + |y| + |mean| / sqrt(var + eps))` for up to 1024 columns; the plain twins sum
-    /// number by number, and may be off by ten times as much.
+    /// The error is at most `1e-6 (1 + |y| + |mean| / sqrt(var + eps))` for up to 1024 columns.
     pub fn layer_norm(
         &self,
         x: Rows<'_>,
@@ -21,15 +20,15 @@ impl Kernels {
         Shape::require(width <= y.columns(), "a norm is wider than its output")?;
         let (rows, columns) = (x.rows(), y.columns());
         let y = y.share();
-        let band = (ELEMENTS_OF_A_TASK / width).max(1);
+        let band = (ELEMENTS_OF_A_TASK / width.max(1)).max(1);
         let tasks = Tasks::new(rows.div_ceil(band));
         let body = || {
             while let Some(task) = tasks.claim() {
                 for row in task * band..rows.min((task + 1) * band) {
                     // SAFETY: the row is this task's alone.
-                    let (normed, rest) = unsafe { y.segment(row, 0..columns) }.split_at_mut(width);
+                    let (normed, rest) = unsafe { y.segment(row, 0..columns) }.cut_mut(width);
                     // SAFETY: a `Kernels` proves the instructions; both are `width` long.
-                    unsafe { (self.table().layer_norm)(&x.row(row)[..width], eps, normed) };
+                    unsafe { (self.table().layer_norm)(x.segment(row, 0..width), eps, normed) };
                     rest.fill(0.0);
                 }
             }
@@ -55,9 +54,9 @@ impl Kernels {
         Shape::require(width > 0 && width <= x.columns(), "a norm is wider than its input, or of no width")?;
         Shape::require(width <= gain.len() && width <= bias.len(), "a norm's gain or bias is too short")?;
         for row in 0..x.rows() {
-            let (normed, rest) = x.row_mut(row).split_at_mut(width);
+            let (normed, rest) = x.row_mut(row).cut_mut(width);
             // SAFETY: a `Kernels` proves the instructions; all three are `width` long.
-            unsafe { (self.table().layer_norm_affine)(normed, eps, &gain[..width], &bias[..width]) };
+            unsafe { (self.table().layer_norm_affine)(normed, eps, gain.part(..width), bias.part(..width)) };
             rest.fill(0.0);
         }
         Ok(())

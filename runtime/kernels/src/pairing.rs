@@ -1,4 +1,4 @@
-use crate::{Kernels, LANES, Parallel, Rows, Shape, for_each_chunk, padded};
+use crate::{Kernels, LANES, Parallel, Part, Rows, Shape, for_each_chunk, padded};
 
 /// A source token and all targets that it may merge into.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ impl Kernels {
             let first = panel * LANES;
             let mut lanes = [0.0; LANES];
             let present = (count - first).min(LANES);
-            lanes[..present].copy_from_slice(&factors[first..][..present]);
+            lanes.iter_mut().zip(factors.part(first..)).for_each(|(lane, factor)| *lane = *factor);
             // SAFETY: a `Kernels` proves the instructions; the panel is `width` deep, and as many rows are there as lanes are present.
             unsafe { (self.table().pack_panel)(rows, first..first + present, &lanes, to) }
         });

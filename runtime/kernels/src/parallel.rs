@@ -1,7 +1,7 @@
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::Step;
+use crate::{Part, Step};
 
 /// Threads that the caller lends.
 ///
@@ -47,7 +47,7 @@ pub fn for_each_chunk(
     body: &(dyn Fn(usize, &mut [f32]) + Sync),
 ) {
     let Some(whole) = data.len().checked_div(len) else { return };
-    let (chunks, rest) = data.split_at_mut(whole * len);
+    let (chunks, rest) = data.cut_mut(whole * len);
     let slots = Slots::new(chunks, len, whole);
     complete(parallel, &|| {
         while let Some((index, chunk)) = slots.claim() {

@@ -1,6 +1,7 @@
 use core::marker::PhantomData;
 use core::ops::Range;
 
+use crate::part::Part;
 use crate::{LANES, Shape};
 
 /// A matrix `[rows, stride]` of activations. The stride is a multiple of [`LANES`].
@@ -16,7 +17,7 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// The first `rows` rows of `data`. Fails if the stride is no multiple of [`LANES`] or `data` ends before the last row begins.
     pub fn new(data: &'a [f32], rows: usize, stride: usize) -> Result<Self, Shape> {
-        let data = &data[..checked_len(data.len(), rows, stride)?];
+        let data = data.part(..checked_len(data.len(), rows, stride)?);
         Ok(Rows { data, rows, stride })
     }
 
@@ -35,10 +36,17 @@ impl<'a> Rows<'a> {
         columns(self.data.len(), self.rows, self.stride)
     }
 
-    /// One row, `columns` wide. Panics if there is no such row.
+    /// One row, `columns` wide; empty if there is no such row.
     pub fn row(&self, row: usize) -> &'a [f32] {
-        assert!(row < self.rows, "row {row} of {}", self.rows);
-        &self.data[row * self.stride..][..self.columns()]
+        self.segment(row, 0..self.columns())
+    }
+
+    /// Some columns of a row; empty if they are not there.
+    #[inline]
+    pub fn segment(&self, row: usize, columns: Range<usize>) -> &'a [f32] {
+        debug_assert!(row < self.rows, "row {row} of {}", self.rows);
+        let start = row * self.stride;
+        self.data.part(start + columns.start..start + columns.end)
     }
 
     /// All elements, the gaps between rows included.
@@ -59,7 +67,7 @@ impl<'a> RowsMut<'a> {
     /// The first `rows` rows of `data`. Fails if the stride is no multiple of [`LANES`] or `data` ends before the last row begins.
     pub fn new(data: &'a mut [f32], rows: usize, stride: usize) -> Result<Self, Shape> {
         let len = checked_len(data.len(), rows, stride)?;
-        Ok(RowsMut { data: &mut data[..len], rows, stride })
+        Ok(RowsMut { data: data.part_mut(..len), rows, stride })
     }
 
     /// Number of rows.
@@ -77,11 +85,12 @@ impl<'a> RowsMut<'a> {
         columns(self.data.len(), self.rows, self.stride)
     }
 
-    /// One row, `columns` wide. Panics if there is no such row.
+    /// One row, `columns` wide; empty if there is no such row.
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
-        assert!(row < self.rows, "row {row} of {}", self.rows);
-        let columns = self.columns();
-        &mut self.data[row * self.stride..][..columns]
+        debug_assert!(row < self.rows, "row {row} of {}", self.rows);
+        let start = row * self.stride;
+        let columns = start..start + self.columns();
+        self.data.part_mut(columns)
     }
 
     /// The same rows for a shorter time.
@@ -132,14 +141,18 @@ impl Output<'_> {
         (self.data.wrapping_add(column), self.stride)
     }
 
-    /// Columns `range` of a row. Panics if they are not there.
+    /// Columns `range` of a row; empty if they are not there.
     ///
     /// # Safety
     /// No other segment that overlaps this one may be alive.
     #[allow(clippy::mut_from_ref)]
     #[inline]
     pub unsafe fn segment(&self, row: usize, range: Range<usize>) -> &mut [f32] {
-        assert!(row < self.rows && range.start <= range.end && range.end <= self.columns);
+        let there = row < self.rows && range.start <= range.end && range.end <= self.columns;
+        debug_assert!(there, "columns {range:?} of row {row}");
+        if !there {
+            return &mut [];
+        }
         // SAFETY: the segment lies within the rows by the check; that it is the only one is the caller's promise.
         unsafe { core::slice::from_raw_parts_mut(self.data.add(row * self.stride + range.start), range.len()) }
     }

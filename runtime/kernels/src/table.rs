@@ -1,5 +1,7 @@
 use core::ops::Range;
 
+use crate::part::Part;
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
 use crate::radices::Plan;
 use crate::rows::Output;
 use crate::{Activation, LANES, Linear, Pairing, Rows};
@@ -64,6 +66,14 @@ pub(crate) struct Quantised<'a> {
     pub scales: &'a [f32],
 }
 
+impl<'a> Quantised<'a> {
+    /// One row, with what lies behind its last byte.
+    #[allow(dead_code, reason = "vector kernels go by addresses")]
+    pub fn row(&self, row: usize) -> &'a [u8] {
+        self.bytes.part(row * self.stride..(row + 1) * self.stride)
+    }
+}
+
 /// One head of an attention.
 pub(crate) struct Head<'a> {
     pub q: Rows<'a>,
@@ -98,7 +108,7 @@ pub(crate) struct Filter<'a> {
     /// `exp(-2πi k / n)` for `n` of `H` and of `W`.
     pub roots: [&'a [[f32; 2]]; 2],
     /// How its lines are transformed.
-    #[allow(dead_code, reason = "the plain twins do without")]
+    #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
     pub plan: &'a Plan,
     /// Nobody else writes this panel's columns.
     pub y: &'a Output<'a>,

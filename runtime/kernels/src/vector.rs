@@ -1,4 +1,4 @@
-use crate::{Kernels, math};
+use crate::{Kernels, Part, math};
 
 /// A norm below this counts as this, so that nothing is divided by zero.
 const SMALLEST_NORM: f32 = 1e-12;
@@ -9,21 +9,21 @@ impl Kernels {
     pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
         let len = a.len().min(b.len());
         // SAFETY: a `Kernels` proves the instructions; both are of one length.
-        unsafe { (self.table().dot)(&a[..len], &b[..len]) }
+        unsafe { (self.table().dot)(a.part(..len), b.part(..len)) }
     }
 
     /// `y += a x`
     pub fn scaled_add(&self, y: &mut [f32], a: f32, x: &[f32]) {
         let len = y.len().min(x.len());
         // SAFETY: a `Kernels` proves the instructions; both are of one length.
-        unsafe { (self.table().scaled_add)(&mut y[..len], a, &x[..len]) }
+        unsafe { (self.table().scaled_add)(y.part_mut(..len), a, x.part(..len)) }
     }
 
     /// `y = a x`
     pub fn scaled(&self, y: &mut [f32], a: f32, x: &[f32]) {
         let len = y.len().min(x.len());
         // SAFETY: a `Kernels` proves the instructions; both are of one length.
-        unsafe { (self.table().scaled)(&mut y[..len], a, &x[..len]) }
+        unsafe { (self.table().scaled)(y.part_mut(..len), a, x.part(..len)) }
     }
 
     /// Euclidean norm.
@@ -39,8 +39,8 @@ impl Kernels {
     }
 
     /// `row = exp(row - max) / Σ exp(row - max)`, with a relative error of at most `1e-6 + 6e-8 (max - x)` for up to 1000 numbers:
-    /// 2 ulp of the exponential, half an ulp of the difference before it, and the roundings of the sum. The plain twins sum
-    /// number by number, which makes it `1e-5`. What is more than 87 below the maximum may be zero.
+    /// 2 ulp of the exponential, half an ulp of the difference before it, and the roundings of the sum. What is more than 87 below the
+    /// maximum may be zero.
     pub fn softmax(&self, row: &mut [f32]) {
         // SAFETY: a `Kernels` proves the instructions.
         unsafe { (self.table().softmax)(row) }

@@ -1,4 +1,5 @@
 use crate::LANES;
+use crate::part::Part;
 use crate::table::Filter;
 
 /// A complex number for each of 16 channels: real parts and imaginary parts.
@@ -12,31 +13,30 @@ pub fn filter(filter: &Filter, scratch: &mut [f32]) {
     let [by_height, by_width] = filter.roots;
     let columns = filter.panel * LANES..(filter.panel + 1) * LANES;
     let half = width / 2 + 1;
-    let (spectrum, line) = scratch.as_chunks_mut().0.as_chunks_mut::<2>().0.split_at_mut(height * half);
+    let (spectrum, line) = scratch.as_chunks_mut().0.as_chunks_mut::<2>().0.cut_mut(height * half);
+    let line = line.part_mut(..height);
 
     for (h, row) in spectrum.chunks_exact_mut(half).enumerate() {
         for (v, sum) in row.iter_mut().enumerate() {
             *sum = ZERO;
             for w in 0..width {
-                let x = filter.x.row(h * width + w)[columns.clone()].as_array().unwrap_or(&ZERO[0]);
-                add_product(sum, &[*x, ZERO[1]], by_width[v * w % width]);
+                let x = filter.x.segment(h * width + w, columns.clone()).as_array().unwrap_or(&ZERO[0]);
+                add_product(sum, &[*x, ZERO[1]], root(by_width, v * w));
             }
         }
     }
     for v in 0..half {
-        let (line, _) = line.split_at_mut(height);
-        for u in 0..height {
-            line[u] = ZERO;
-            for h in 0..height {
-                add_product(&mut line[u], &spectrum[h * half + v], by_height[u * h % height]);
+        for (u, value) in line.iter_mut().enumerate() {
+            *value = ZERO;
+            for (h, x) in spectrum.part(v..).iter().step_by(half).enumerate() {
+                add_product(value, x, root(by_height, u * h));
             }
-            line[u] = product(&line[u], &filter.coefficients[u * half + v]);
+            *value = product(value, &filter.coefficients.at(u * half + v));
         }
-        for h in 0..height {
-            let sum = &mut spectrum[h * half + v];
+        for (h, sum) in spectrum.part_mut(v..).iter_mut().step_by(half).enumerate() {
             *sum = ZERO;
             for (u, value) in line.iter().enumerate() {
-                add_product(sum, value, conjugate(by_height[u * h % height]));
+                add_product(sum, value, conjugate(root(by_height, u * h)));
             }
         }
     }
@@ -46,7 +46,7 @@ pub fn filter(filter: &Filter, scratch: &mut [f32]) {
             for (v, value) in row.iter().enumerate() {
                 // All but the lowest and the highest frequency stand for their mirror image too.
                 let times = if v == 0 || 2 * v == width { 1.0 } else { 2.0 };
-                add_product(&mut sum, value, conjugate(by_width[v * w % width]).map(|part| part * times));
+                add_product(&mut sum, value, conjugate(root(by_width, v * w)).map(|part| part * times));
             }
             // SAFETY: nobody else writes the columns of a panel.
             let y = unsafe { filter.y.segment(h * width + w, columns.clone()) };
@@ -55,6 +55,11 @@ pub fn filter(filter: &Filter, scratch: &mut [f32]) {
             }
         }
     }
+}
+
+/// The root of unity with this exponent.
+fn root(roots: &[[f32; 2]], exponent: usize) -> [f32; 2] {
+    roots.at(exponent % roots.len().max(1))
 }
 
 /// `sum += value · root`

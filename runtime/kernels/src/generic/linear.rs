@@ -1,27 +1,19 @@
+use super::exponential::activate;
+use crate::math::{self, fma};
+use crate::part::Part;
 use crate::table::Block;
-use crate::{Activation, LANES, Panels, math};
+use crate::{LANES, Panels};
 
 /// A block of a linear layer, one panel and one row at a time.
 pub fn block(block: &Block) {
     for panel in block.panels.clone() {
         for row in block.rows.clone() {
-            let mut sums = match block.layer.panels {
+            let sums = match block.layer.panels {
                 Panels::F32(weights) => float_sums(block, weights, panel, row, |w| w),
                 Panels::F16(weights) => float_sums(block, weights, panel, row, math::f16_to_f32),
-                Panels::I8 { weight, scale, zero } => integer_sums(block, weight, scale, zero, panel, row),
+                Panels::I8 { weight, .. } => real(block, panel, row, integer_sums(block, weight, panel, row)),
             };
-            let columns = panel * LANES..(panel + 1) * LANES;
-            if !block.layer.bias.is_empty() {
-                for (sum, bias) in sums.iter_mut().zip(&block.layer.bias[columns.clone()]) {
-                    *sum += bias;
-                }
-            }
-            // SAFETY: nobody else writes the rows and panels of a block.
-            let y = unsafe { block.y.segment(row, columns) };
-            for (y, sum) in y.iter_mut().zip(sums) {
-                let value = activate(sum, block.activation);
-                *y = if block.accumulate { *y + value } else { value };
-            }
+            write(block, panel, row, sums);
         }
     }
 }
@@ -33,51 +25,66 @@ fn float_sums<W: Copy>(
     row: usize,
     widen: impl Fn(W) -> f32,
 ) -> [f32; LANES] {
-    let inputs = block.layer.inputs;
-    let panel = &weights[panel * inputs * LANES..][..inputs * LANES];
+    let depth = block.layer.inputs * LANES;
+    let panel = weights.part(panel * depth..(panel + 1) * depth);
     let mut sums = [0.0; LANES];
     for (x, weights) in block.x.row(row).iter().zip(panel.as_chunks::<LANES>().0) {
         for (sum, weight) in sums.iter_mut().zip(weights) {
-            *sum += x * widen(*weight);
+            *sum = fma(*x, widen(*weight), *sum);
         }
     }
     sums
 }
 
-fn integer_sums(block: &Block, weights: &[i8], scale: &[f32], zero: &[i32], panel: usize, row: usize) -> [f32; LANES] {
+fn integer_sums(block: &Block, weights: &[i8], panel: usize, row: usize) -> [i32; LANES] {
     let depth = block.layer.inputs.next_multiple_of(4) * LANES;
-    let panel_weights = &weights[panel * depth..][..depth];
-    let x = &block.quantised.bytes[row * block.quantised.stride..];
-    let mut sums = [0i32; LANES];
-    for (x, weights) in x.as_chunks::<4>().0.iter().zip(panel_weights.as_chunks::<{ 4 * LANES }>().0) {
+    let weights = weights.part(panel * depth..(panel + 1) * depth);
+    let mut sums = [0; LANES];
+    for (x, weights) in block.quantised.row(row).as_chunks::<4>().0.iter().zip(weights.as_chunks::<{ 4 * LANES }>().0) {
         for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<4>().0) {
             for (x, weight) in x.iter().zip(weights) {
                 *sum += i32::from(*x) * i32::from(*weight);
             }
         }
     }
-    core::array::from_fn(|lane| {
-        let output = panel * LANES + lane;
-        sums[lane].wrapping_sub(zero[output]) as f32 * (block.quantised.scales[row] * scale[output])
-    })
+    sums
+}
+
+/// What the sums of an integer layer stand for: the bytes are around 128, in units of their row's scale.
+pub fn real(block: &Block, panel: usize, row: usize, sums: [i32; LANES]) -> [f32; LANES] {
+    let mut real = [0.0; LANES];
+    let Panels::I8 { scale, zero, .. } = block.layer.panels else { return real };
+    let row_scale = block.quantised.scales.at(row);
+    let outputs = panel * LANES..(panel + 1) * LANES;
+    let (scale, zero) = (scale.part(outputs.clone()), zero.part(outputs));
+    for ((real, sum), (scale, zero)) in real.iter_mut().zip(sums).zip(scale.iter().zip(zero)) {
+        *real = sum.wrapping_sub(*zero) as f32 * (row_scale * scale);
+    }
+    real
+}
+
+/// Adds the bias to a panel's sums for a row, activates them, and writes or adds them to the result.
+pub fn write(block: &Block, panel: usize, row: usize, mut sums: [f32; LANES]) {
+    let outputs = panel * LANES..(panel + 1) * LANES;
+    if !block.layer.bias.is_empty() {
+        sums.iter_mut().zip(block.layer.bias.part(outputs.clone())).for_each(|(sum, bias)| *sum += bias);
+    }
+    // SAFETY: nobody else writes the rows and panels of a block.
+    let y = unsafe { block.y.segment(row, outputs) };
+    for (y, sum) in y.iter_mut().zip(sums) {
+        let value = activate(sum, block.activation);
+        *y = if block.accumulate { *y + value } else { value };
+    }
 }
 
 /// Writes a row as unsigned bytes around 128.
 pub fn quantise(row: &[f32], bytes: &mut [u8]) -> f32 {
+    /// Adding this to a float within ±127 rounds it, and leaves it plus 128 in the lowest byte.
+    const ROUND_AROUND_128: f32 = 12_582_912.0 + 128.0;
     let largest = row.iter().fold(1e-20, |largest: f32, x| largest.max(x.abs()));
     let factor = 127.0 / largest;
-    bytes.fill(0);
     for (byte, x) in bytes.iter_mut().zip(row) {
-        *byte = (math::round_ties_even(x * factor) + 128.0) as u8;
+        *byte = (x * factor + ROUND_AROUND_128).to_bits() as u8;
     }
     largest / 127.0
-}
-
-pub fn activate(x: f32, activation: Activation) -> f32 {
-    match activation {
-        Activation::None => x,
-        Activation::Gelu => 0.5 * x * (1.0 + math::erf(x * core::f32::consts::FRAC_1_SQRT_2)),
-        Activation::QuickGelu => x / (1.0 + math::exp(-1.702 * x)),
-        Activation::TanhGelu => 0.5 * x * (1.0 + math::tanh(0.797_884_56 * (x + 0.044_715 * x * x * x))),
-    }
 }

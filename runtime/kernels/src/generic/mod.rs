@@ -1,14 +1,17 @@
-//! The plain twins: what every kernel computes, in the fewest words.
+//! The plain twins: what every kernel computes, in the fewest words and to the same bits. Only the filter of a frequency block adds up in
+//! another order than vector kernels.
 
 mod attention;
+mod exponential;
 pub(crate) mod fourier;
-mod linear;
+mod lanes;
+pub(crate) mod linear;
 mod pairing;
 mod vector;
 
 use crate::table::Table;
 
-pub(crate) static TABLE: Table = Table {
+pub(crate) const TABLE: Table = Table {
     name: "generic",
     panels: 1,
     linear: linear::block,
@@ -18,7 +21,7 @@ pub(crate) static TABLE: Table = Table {
     layer_norm: vector::layer_norm,
     layer_norm_affine: vector::layer_norm_affine,
     softmax: vector::softmax,
-    dot: vector::dot,
+    dot: lanes::dot,
     scaled_add: vector::scaled_add,
     scaled: vector::scaled,
     pair_scores: pairing::scores,

@@ -1,28 +1,32 @@
 use core::ops::Range;
 
+use crate::math::fma;
+use crate::part::Part;
 use crate::{LANES, Pairing, Rows};
 
 pub fn scores(pairing: &Pairing, scores: &mut [f32]) -> f32 {
+    let mut best = f32::NEG_INFINITY;
     for (j, score) in scores.iter_mut().enumerate() {
-        *score = pairing.terms.iter().map(|(factor, products)| factor * products[j]).sum();
-        if pairing.by_distance() {
-            *score -= 1.0;
-        }
+        let start = if pairing.by_distance() { -1.0 } else { 0.0 };
+        *score = pairing.terms.iter().fold(start, |sum, (factor, products)| fma(*factor, products.at(j), sum));
         if let Some((p, q)) = pairing.sizes {
-            *score *= p * q[j] / (p + q[j]);
+            let q = q.at(j);
+            *score *= p * q / (p + q);
         }
         if let Some((strength, phi, others)) = pairing.guide {
-            *score *= 1.0 + strength * phi.max(others[j]);
+            *score *= fma(strength, phi.max(others.at(j)), 1.0);
         }
+        best = best.max(*score);
     }
-    scores.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+    best
 }
 
 pub fn pack(x: Rows, rows: Range<usize>, factors: &[f32; LANES], panel: &mut [f32]) {
-    for (column, step) in panel.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        step.fill(0.0);
-        for ((value, row), factor) in step.iter_mut().zip(rows.clone()).zip(factors) {
-            *value = factor * x.row(row)[column];
+    let steps = panel.as_chunks_mut::<LANES>().0;
+    steps.iter_mut().for_each(|step| step.fill(0.0));
+    for (lane, (row, factor)) in rows.zip(factors).enumerate() {
+        for (step, value) in steps.iter_mut().zip(x.row(row)) {
+            step.put(lane, factor * value);
         }
     }
 }

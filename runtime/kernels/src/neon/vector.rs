@@ -161,7 +161,11 @@ impl Simd for Neon {
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         // SAFETY: `self` proves the instructions.
-        unsafe { vaddvq_f32(vaddq_f32(vaddq_f32(v.0, v.1), vaddq_f32(v.2, v.3))) }
+        unsafe {
+            // By halves, as everywhere.
+            let four = vaddq_f32(vaddq_f32(v.0, v.2), vaddq_f32(v.1, v.3));
+            vaddv_f32(vadd_f32(vget_low_f32(four), vget_high_f32(four)))
+        }
     }
 
     #[inline(always)]

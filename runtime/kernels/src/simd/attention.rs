@@ -1,11 +1,8 @@
 use super::tile::{Ahead, FloatTile, product};
 use super::{Isa, Simd, vector};
-use crate::attention::QUERY_ROWS;
+use crate::attention::{FEW_QUERIES, QUERY_ROWS};
 use crate::table::Head;
 use crate::{LANES, padded};
-
-/// Queries up to which packing keys and values costs more than it gains.
-const FEW_QUERIES: usize = 4;
 
 /// One head of an attention.
 #[inline(always)]

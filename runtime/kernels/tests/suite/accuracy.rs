@@ -1,6 +1,8 @@
 //! The bounds that the documentation states, on dense sweeps, against double precision.
 
-use edgelip_kernels::{Kernels, RowsMut, Single};
+use edgelip_kernels::{
+    Activation, Attention, Kernels, LANES, Linear, Panels, RowsMut, Single, attention_scratch, padded,
+};
 
 use crate::{Matrix, Random};
 
@@ -19,8 +21,7 @@ fn softmax_is_as_exact_as_it_says() {
                     let below = largest - f64::from(*x);
                     let exact = (-below).exp() / sum;
                     let error = (f64::from(*is) / exact - 1.0).abs();
-                    let factor = if kernels.name() == "generic" { 1e-5 } else { 1e-6 };
-                    let bound = factor + 6e-8 * below;
+                    let bound = 1e-6 + 6e-8 * below;
                     assert!(
                         error <= bound || below > 87.0,
                         "{}: {is}, not {exact}, {below} below of {len}",
@@ -50,11 +51,81 @@ fn norms_are_as_exact_as_they_say() {
                     let deviation = (variance + 1e-5).sqrt();
                     for (x, y) in wide.iter().zip(y) {
                         let exact = (x - mean) / deviation;
-                        let factor = if kernels.name() == "generic" { 1e-5 } else { 1e-6 };
-                        let bound = factor * (1.0 + exact.abs() + mean.abs() / deviation);
+                        let bound = 1e-6 * (1.0 + exact.abs() + mean.abs() / deviation);
                         let error = (f64::from(*y) - exact).abs();
                         assert!(error <= bound, "{}: {y}, not {exact}, of {width} around {mean}", kernels.name());
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Sums of `n` products of normal numbers, each rounded once.
+fn bound_of_sum(n: usize) -> f64 {
+    4e-7 * (n as f64).sqrt().max(4.0)
+}
+
+#[test]
+fn layers_are_sums_of_products() {
+    let mut random = Random(83);
+    for inputs in [1, 4, 37, 200, 768] {
+        let (x, weights, bias) =
+            (Matrix::random(&mut random, 3, inputs), random.normals(2 * inputs * LANES), random.normals(2 * LANES));
+        let layer = Linear { panels: Panels::F32(&weights), bias: &bias, inputs, outputs: 2 * LANES };
+        for kernels in Kernels::available() {
+            let y = crate::layers::apply(kernels, x.rows(), &layer, Activation::None, None, &Single);
+            for (row, y) in y.chunks_exact(3 * LANES).enumerate() {
+                for (output, y) in y[..2 * LANES].iter().enumerate() {
+                    let panel = &weights[output / LANES * inputs * LANES..];
+                    let products =
+                        x.rows().row(row)[..inputs].iter().zip(panel.iter().skip(output % LANES).step_by(LANES));
+                    let exact =
+                        products.map(|(x, w)| f64::from(*x) * f64::from(*w)).sum::<f64>() + f64::from(bias[output]);
+                    let error = (f64::from(*y) - exact).abs();
+                    assert!(
+                        error <= bound_of_sum(inputs) * (1.0 + exact.abs()),
+                        "{}: {y}, not {exact}",
+                        kernels.name()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_is_softmax_of_products_times_values() {
+    let mut random = Random(84);
+    for (queries, keys, dim) in [(1, 9, 24), (4, 33, 5), (20, 20, 64), (7, 65, 16)] {
+        let [q, k, v] = [queries, keys, keys].map(|rows| Matrix::random(&mut random, rows, dim));
+        let log_sizes: Vec<f32> = (0..keys).map(|_| (1.0 + random.below(9) as f32).ln()).collect();
+        let attention = Attention {
+            q: q.rows(),
+            q_column: 0,
+            k: k.rows(),
+            k_column: 0,
+            v: v.rows(),
+            v_column: 0,
+            heads: 1,
+            head_dim: dim,
+            log_sizes: Some(&log_sizes),
+            causal_from: None,
+        };
+        let wide = |matrix: &Matrix, row: usize, column: usize| f64::from(matrix.data[row * matrix.stride + column]);
+        for kernels in Kernels::available() {
+            let mut y = vec![0.0; queries * padded(dim)];
+            let rows = RowsMut::new(&mut y, queries, padded(dim)).unwrap();
+            let mut scratch = vec![f32::NAN; attention_scratch(queries, keys, dim, 1)];
+            kernels.attention(&attention, rows, &mut scratch, &Single).unwrap();
+            for (query, y) in y.chunks_exact(padded(dim)).enumerate() {
+                let logit = |key: usize| (0..dim).map(|i| wide(&q, query, i) * wide(&k, key, i)).sum::<f64>();
+                let shares: Vec<f64> = (0..keys).map(|key| (logit(key) + f64::from(log_sizes[key])).exp()).collect();
+                for (column, y) in y[..dim].iter().enumerate() {
+                    let sum: f64 = shares.iter().enumerate().map(|(key, share)| share * wide(&v, key, column)).sum();
+                    let exact = sum / shares.iter().sum::<f64>();
+                    let error = (f64::from(*y) - exact).abs();
+                    assert!(error <= 1e-5 * (1.0 + exact.abs()), "{}: {y}, not {exact}", kernels.name());
                 }
             }
         }

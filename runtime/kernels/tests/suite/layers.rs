@@ -2,7 +2,7 @@ use edgelip_kernels::{
     Activation, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, Shape, Single, linear_scratch,
 };
 
-use crate::{Matrix, Random, assert_close, assert_same, instruction_sets, pools};
+use crate::{Matrix, Random, assert_same, instruction_sets, pools};
 
 /// A layer with its own storage, in all precisions.
 pub struct Layer {
@@ -95,9 +95,7 @@ fn check(kernels: Kernels, random: &mut Random, precision: Precision, [rows, inp
     let layer = layer.linear(precision);
     let is = apply(kernels, x.rows(), &layer, Activation::None, None, &Single);
     let ought = apply(Kernels::generic(), x.rows(), &layer, Activation::None, None, &Single);
-    // The sum of `inputs` products of normal numbers, each rounded once.
-    let tolerance = if precision == Precision::I8 { 1e-6 } else { 4e-7 * (inputs as f32).sqrt().max(4.0) };
-    assert_close(&is, &ought, tolerance, &what);
+    assert_same(&is, &ought, &what);
 }
 
 #[test]
@@ -180,7 +178,7 @@ fn activations_bias_and_accumulation() {
                         layer.bias = if biased { layer.bias } else { &[] };
                         let is = apply(kernels, x.rows(), &layer, activation, start, &Single);
                         let ought = apply(Kernels::generic(), x.rows(), &layer, activation, start, &Single);
-                        assert_close(&is, &ought, 2e-6, kernels.name());
+                        assert_same(&is, &ought, kernels.name());
                     }
                 }
             }

@@ -1,4 +1,5 @@
-//! Every instruction set of this CPU against the plain twins, on shapes with every kind of edge.
+//! Every instruction set of this CPU against the plain twins, on shapes with every kind of edge: bit by bit, but for the filter of a frequency
+//! block. The twins are held to exact values.
 
 mod accuracy;
 mod attention;

@@ -25,7 +25,7 @@ fn scores_for_every_number_of_targets() {
                     };
                     for kernels in instruction_sets() {
                         let what = format!("{} with {targets} targets", kernels.name());
-                        assert_close(&scores(kernels), &scores(GENERIC), 1e-6, &what);
+                        assert_same(&scores(kernels), &scores(GENERIC), &what);
                     }
                 }
             }
