@@ -7,7 +7,7 @@ use crate::vision::expect;
 ///
 /// ```
 /// use edgelip_runtime::steady::Steady;
-/// let mut steady = Steady { share: 0.5, margin: 0.1, frames: 2, ..Steady::default() };
+/// let mut steady = Steady::new(0.5, 0.1, 2);
 /// let mut smooth = [0.0; 2];
 /// assert_eq!(steady.update(&[0.9, 0.1], &mut smooth), Ok(Some(0)));
 /// assert_eq!(steady.update(&[0.1, 0.9], &mut smooth), Ok(Some(0)));
@@ -29,11 +29,16 @@ pub struct Steady {
 impl Default for Steady {
     /// Neither smooths nor holds: each frame's best label.
     fn default() -> Self {
-        Steady { share: 1.0, margin: 0.0, frames: 1, kept: None, challenger: None }
+        Self::new(1.0, 0.0, 1)
     }
 }
 
 impl Steady {
+    /// With these settings, before the first frame.
+    pub fn new(share: f32, margin: f32, frames: u32) -> Self {
+        Steady { share, margin, frames, kept: None, challenger: None }
+    }
+
     /// Takes a frame's scores `[labels]` into `smooth` `[labels]`, which the first frame fills and which is the caller's to keep.
     /// The label that is now kept; `None` without labels.
     ///
