@@ -1,6 +1,6 @@
 //! From an embedding to scored labels.
 
-use edgelip_kernels::{Kernels, math};
+use edgelip_kernels::{Kernels, Part, math};
 
 use crate::vision::expect;
 use crate::{Error, Labels};
@@ -48,13 +48,17 @@ pub fn sigmoid(logits: &mut [f32]) {
 pub fn top_k(scores: &[f32], top: &mut [usize]) -> usize {
     let mut found = 0;
     for (index, &score) in scores.iter().enumerate() {
-        let rank = top[..found].partition_point(|&other| scores[other] >= score);
-        if rank == top.len() {
-            continue;
+        let mut displaced = index;
+        // Once one that is worse has given way, all after it move on by one place.
+        for place in top.iter_mut().take(found) {
+            if displaced != index || scores.at(*place) < score {
+                core::mem::swap(place, &mut displaced);
+            }
         }
-        found = (found + 1).min(top.len());
-        top[rank..found].rotate_right(1);
-        top[rank] = index;
+        if let Some(place) = top.get_mut(found) {
+            *place = displaced;
+            found += 1;
+        }
     }
     found
 }

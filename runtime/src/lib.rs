@@ -36,12 +36,13 @@ mod ops;
 pub mod plan;
 mod post_norm;
 mod scratch;
+mod split;
 pub mod steady;
 mod text;
 mod transformer;
 mod vision;
 
-pub use edgelip_kernels::{Kernels, Parallel, Single, Step};
+pub use edgelip_kernels::{Kernels, Parallel, Part, Single, Step};
 pub use error::{Error, Problem};
 pub use labels::Labels;
 pub use model::{Guide, Precision, Readout, Score};

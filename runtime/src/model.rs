@@ -1,10 +1,11 @@
 //! What both towers share: metadata values and the layers of a transformer, found in the file by name.
 
-use edgelip_kernels::{Activation, Linear, Panels, cast, math, padded};
+use edgelip_kernels::{Activation, Linear, Panels, Part, cast, math, padded};
 
 use crate::image::{Centre, Filter, Preprocess, Resize};
 use crate::number::Number;
 use crate::onnx::{DataType, File, Finder, Tensor};
+use crate::split::{split, split_once};
 use crate::{Error, Problem};
 
 /// How a file stores the weights of its blocks.
@@ -76,7 +77,7 @@ impl<'a> Metadata<'_, 'a> {
     /// A comma-separated list that fills `out` from the front; its length.
     pub(crate) fn list<T: Number>(&self, key: &'static str, out: &mut [T]) -> Result<usize, Error> {
         let mut length = 0;
-        for item in self.text(key)?.split(',') {
+        for item in split(self.text(key)?, b',') {
             *out.get_mut(length).ok_or(invalid(key))? = T::read(item.trim_ascii()).ok_or(invalid(key))?;
             length += 1;
         }
@@ -180,7 +181,7 @@ impl<'a> Loader<'a> {
             None => full == name,
             Some(block) => full
                 .strip_prefix(tower)
-                .and_then(|rest| rest.strip_prefix(stage)?.split_once('.'))
+                .and_then(|rest| split_once(rest.strip_prefix(stage)?, b'.'))
                 .is_some_and(|(index, rest)| rest == layer && index.parse() == Ok(block)),
         })
     }
@@ -238,7 +239,7 @@ impl<'a> Loader<'a> {
             }
             Precision::I8 => {
                 let rows = cast::i8s(self.bytes(None, name, DataType::I8, &dims)?);
-                Ok(Table::I8 { rows, scale: self.floats(None, scale, &dims[..1])? })
+                Ok(Table::I8 { rows, scale: self.floats(None, scale, dims.part(..1))? })
             }
         }
     }
@@ -259,15 +260,15 @@ impl<'a> Loader<'a> {
         let misaligned = |name| Error::Tensor { name, block, problem: Problem::Alignment };
         let bias = if bias { self.floats(block, name.bias, &[outputs])? } else { &[] };
         let panels = match precision {
-            Precision::F32 => Panels::F32(self.floats(block, name.weight, &floats[grouped..])?),
+            Precision::F32 => Panels::F32(self.floats(block, name.weight, floats.part(grouped..))?),
             Precision::F16 => {
-                let raw = self.bytes(block, name.weight, DataType::F16, &floats[grouped..])?;
+                let raw = self.bytes(block, name.weight, DataType::F16, floats.part(grouped..))?;
                 Panels::F16(cast::u16s(raw).ok_or(misaligned(name.weight))?)
             }
             Precision::I8 => {
                 let scale = self.floats(block, name.scale, &[outputs])?;
                 let zero = self.bytes(block, name.zero, DataType::I32, &[outputs])?;
-                let weight = self.bytes(block, name.weight, DataType::I8, &bytes[grouped..])?;
+                let weight = self.bytes(block, name.weight, DataType::I8, bytes.part(grouped..))?;
                 Panels::I8 { weight: cast::i8s(weight), scale, zero: cast::i32s(zero).ok_or(misaligned(name.zero))? }
             }
         };
@@ -292,13 +293,13 @@ impl Table<'_> {
     pub(crate) fn add_row(&self, index: usize, sum: &mut [f32]) {
         let range = index * sum.len()..(index + 1) * sum.len();
         match self {
-            Table::F32(rows) => sum.iter_mut().zip(&rows[range]).for_each(|(sum, value)| *sum += value),
+            Table::F32(rows) => sum.iter_mut().zip(rows.part(range)).for_each(|(sum, value)| *sum += value),
             Table::F16(rows) => {
-                sum.iter_mut().zip(&rows[range]).for_each(|(sum, &bits)| *sum += math::f16_to_f32(bits));
+                sum.iter_mut().zip(rows.part(range)).for_each(|(sum, &bits)| *sum += math::f16_to_f32(bits));
             }
             Table::I8 { rows, scale } => {
-                let scale = scale[index];
-                sum.iter_mut().zip(&rows[range]).for_each(|(sum, &value)| *sum += f32::from(value) * scale);
+                let scale = scale.at(index);
+                sum.iter_mut().zip(rows.part(range)).for_each(|(sum, &value)| *sum += f32::from(value) * scale);
             }
         }
     }
@@ -308,11 +309,11 @@ impl Table<'_> {
 pub(crate) fn preprocess(metadata: &Metadata<'_, '_>, image: [usize; 2]) -> Result<Preprocess, Error> {
     let key = "edgelip.preprocess.resize";
     let number = |text: &str| Number::read(text.trim_ascii()).ok_or(invalid(key));
-    let resize = match metadata.text(key)?.split_once(',') {
+    let resize = match split_once(metadata.text(key)?, b',') {
         None if metadata.text(key)? == "none" => Resize::None,
         Some(("shortest", side)) => Resize::Shortest(number(side)?),
         Some(("exact", sides)) => {
-            let (height, width) = sides.split_once(',').ok_or(invalid(key))?;
+            let (height, width) = split_once(sides, b',').ok_or(invalid(key))?;
             Resize::Exact(number(height)?, number(width)?)
         }
         _ => return Err(invalid(key)),

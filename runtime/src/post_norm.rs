@@ -1,7 +1,7 @@
 //! BERT's norms: behind the token embedding and behind each residual sum, with gain and bias, as nothing they could be folded into
 //! follows alone.
 
-use edgelip_kernels::{Kernels, RowsMut, padded};
+use edgelip_kernels::{Kernels, Part, RowsMut, padded};
 
 use crate::Error;
 use crate::model::{Loader, Precision};
@@ -85,7 +85,7 @@ impl<'a> Norm<'a> {
             return false;
         }
         let stride = padded(width);
-        for (row, token) in rows.chunks_exact_mut(stride).zip(tokens.chunks_exact(stride)).take(count) {
+        for (row, token) in rows.pieces_mut(stride).zip(tokens.pieces(stride)).take(count) {
             row.iter_mut().zip(token.iter().zip(self.smooth)).for_each(|(out, (value, factor))| *out = value * factor);
         }
         true

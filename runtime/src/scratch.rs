@@ -1,5 +1,7 @@
 //! Cuts the caller's scratch slice into buffers.
 
+use edgelip_kernels::Part;
+
 use crate::Error;
 
 /// Floats in a cache line: each buffer starts on one.
@@ -31,7 +33,7 @@ impl<'s> Arena<'s> {
         let (part, rest) =
             rest.split_at_mut_checked(length.next_multiple_of(LINE)).ok_or(Error::Scratch { needed: self.needed })?;
         self.rest = rest;
-        Ok(&mut part[..length])
+        Ok(part.part_mut(..length))
     }
 }
 

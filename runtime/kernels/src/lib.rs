@@ -58,7 +58,7 @@ pub use layer::{Activation, Linear, Panels};
 pub use linear::linear_scratch;
 pub use pairing::Pairing;
 pub use parallel::{Parallel, Single, for_each_chunk};
-pub use part::Part;
+pub use part::{Part, Pieces};
 #[cfg(feature = "std")]
 pub use pool::Pool;
 pub use rows::{Rows, RowsMut};

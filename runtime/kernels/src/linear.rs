@@ -1,3 +1,5 @@
+use core::num::NonZero;
+
 use crate::parallel::{Tasks, complete};
 use crate::part::Part;
 use crate::rows::Output;
@@ -68,13 +70,12 @@ impl Job<'_> {
     fn run(&self, parallel: &dyn Parallel) {
         let rows = self.x.rows();
         let panels = self.layer.outputs / LANES;
-        // What divides is never zero; said so, it can be divided by without a check.
-        let groups = panels.div_ceil(self.table.panels.max(1)).max(1);
+        let groups = panels.div_ceil(self.table.panels.max(1));
         let workers = parallel.workers().max(1);
-        let wanted = workers.saturating_mul(4).div_ceil(groups);
+        let wanted = workers.saturating_mul(4).div_ceil(groups.max(1));
         let bands = if workers == 1 { 1 } else { wanted.min(rows.div_ceil(ROWS_OF_A_TASK)) };
-        let bands = bands.max(1);
-        let tasks = Tasks::new(groups * bands);
+        let bands = NonZero::new(bands).unwrap_or(NonZero::<usize>::MIN);
+        let tasks = Tasks::new(groups * bands.get());
         let body = || {
             while let Some(task) = tasks.claim() {
                 let (group, band) = (task / bands, task % bands);

@@ -1,4 +1,5 @@
-use core::slice::{ChunksExact, ChunksExactMut, SliceIndex};
+use core::mem::take;
+use core::slice::SliceIndex;
 
 /// Slicing that cannot panic: what is not there is empty, and a debug build says so.
 ///
@@ -18,10 +19,10 @@ pub trait Part<T> {
     fn cut_mut(&mut self, middle: usize) -> (&mut [T], &mut [T]);
 
     /// One piece of `len` elements after the other; what is left over isn't given.
-    fn pieces(&self, len: usize) -> ChunksExact<'_, T>;
+    fn pieces(&self, len: usize) -> Pieces<&[T]>;
 
     /// One piece of `len` elements after the other, to write.
-    fn pieces_mut(&mut self, len: usize) -> ChunksExactMut<'_, T>;
+    fn pieces_mut(&mut self, len: usize) -> Pieces<&mut [T]>;
 
     /// Element `index`, or the type's default.
     fn at(&self, index: usize) -> T
@@ -35,6 +36,35 @@ pub trait Part<T> {
     fn copy_from(&mut self, from: &[T])
     where
         T: Copy;
+}
+
+/// Pieces of a slice; see [`Part::pieces`]. The standard library's iterators divide by the length, and panic at zero.
+#[derive(Debug)]
+pub struct Pieces<S> {
+    rest: S,
+    len: usize,
+}
+
+impl<'a, T> Iterator for Pieces<&'a [T]> {
+    type Item = &'a [T];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a [T]> {
+        let (piece, rest) = self.rest.split_at_checked(self.len)?;
+        self.rest = rest;
+        Some(piece)
+    }
+}
+
+impl<'a, T> Iterator for Pieces<&'a mut [T]> {
+    type Item = &'a mut [T];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a mut [T]> {
+        let (piece, rest) = take(&mut self.rest).split_at_mut_checked(self.len)?;
+        self.rest = rest;
+        Some(piece)
+    }
 }
 
 impl<T> Part<T> for [T] {
@@ -65,15 +95,15 @@ impl<T> Part<T> for [T] {
     }
 
     #[inline(always)]
-    fn pieces(&self, len: usize) -> ChunksExact<'_, T> {
+    fn pieces(&self, len: usize) -> Pieces<&[T]> {
         debug_assert!(len > 0, "pieces of nothing");
-        self.chunks_exact(len.max(1))
+        Pieces { rest: self, len: len.max(1) }
     }
 
     #[inline(always)]
-    fn pieces_mut(&mut self, len: usize) -> ChunksExactMut<'_, T> {
+    fn pieces_mut(&mut self, len: usize) -> Pieces<&mut [T]> {
         debug_assert!(len > 0, "pieces of nothing");
-        self.chunks_exact_mut(len.max(1))
+        Pieces { rest: self, len: len.max(1) }
     }
 
     #[inline(always)]

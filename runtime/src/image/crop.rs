@@ -68,7 +68,7 @@ impl Geometry {
 /// The longer side's new length when the shorter one goes from `from` to `to`, rounded down.
 fn longer(to: usize, from: usize, longer: usize) -> Result<usize, Error> {
     let product = (to as u64).checked_mul(longer as u64).filter(|&product| product < EXACT).ok_or(Error::TooLarge)?;
-    usize::try_from(product / from as u64).map_err(|_| Error::TooLarge)
+    usize::try_from(product / (from as u64).max(1)).map_err(|_| Error::TooLarge)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Axis {
         let centre = self.centre(output);
         // Casts from float to integer saturate: a negative start becomes 0.
         let start = ((centre - self.support + 0.5) as usize).min(self.source - 1);
-        let end = ((centre + self.support + 0.5) as usize).clamp(start + 1, self.source);
+        let end = ((centre + self.support + 0.5) as usize).max(start + 1).min(self.source);
         start..end.min(start + self.taps())
     }
 

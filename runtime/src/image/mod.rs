@@ -7,7 +7,7 @@ mod filter;
 mod resize;
 
 use crate::Error;
-use edgelip_kernels::cast;
+use edgelip_kernels::{Part, cast};
 
 pub use filter::Filter;
 
@@ -25,7 +25,7 @@ pub struct Rgb<'a> {
 impl<'a> Rgb<'a> {
     /// Row `y` as `[width, 3]` bytes; the size must have been checked.
     fn row(&self, y: usize) -> &'a [u8] {
-        &self.data[y * self.width * 3..][..self.width * 3]
+        self.data.part(y * self.width * 3..(y + 1) * self.width * 3)
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -111,7 +111,7 @@ impl Preprocess {
         if geometry.is_padded() {
             out.fill(0);
         }
-        let (words, lines) = scratch.split_at_mut(layout.words());
+        let (words, lines) = scratch.cut_mut(layout.words());
         layout.run(image, cast::i32s_mut(words), cast::bytes_mut(lines), out);
         Ok(())
     }

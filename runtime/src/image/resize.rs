@@ -9,6 +9,8 @@ use super::filter::{Axis, Filter, PRECISION};
 use crate::Error;
 use core::ops::Range;
 
+use edgelip_kernels::Part;
+
 const HALF: i32 = 1 << (PRECISION - 1);
 
 /// Which dimension is resampled first. The bytes in between are rounded and clipped, so that the order shows.
@@ -101,18 +103,18 @@ impl Layout {
 
     /// Resamples what the crop takes of `image` into `out`. All lengths must have been checked.
     pub fn run(&self, image: Rgb<'_>, words: &mut [i32], lines: &mut [u8], out: &mut [u8]) {
-        let (table, words) = words.split_at_mut(self.table);
-        let (weights, sums) = words.split_at_mut(self.weights);
-        let lines = &mut lines[..self.lines];
+        let (table, words) = words.cut_mut(self.table);
+        let (weights, sums) = words.cut_mut(self.weights);
+        let lines = lines.part_mut(..self.lines);
         self.fill_table(table);
 
         let width = self.columns.taken * 3;
         let targets = out
-            .chunks_exact_mut(self.columns.output * 3)
+            .pieces_mut(self.columns.output * 3)
             .skip(self.rows.offset)
-            .map(|row| &mut row[self.columns.offset * 3..][..width])
+            .map(|row| row.part_mut(self.columns.offset * 3..self.columns.offset * 3 + width))
             .zip(self.rows.first..self.rows.first + self.rows.taken);
-        let source = |y: usize| &image.row(y)[self.source.start * 3..self.source.end * 3];
+        let source = |y: usize| image.row(y).part(self.source.start * 3..self.source.end * 3);
 
         match (self.vertical, self.order) {
             (None, _) => {
@@ -128,15 +130,18 @@ impl Layout {
                 }
             }
             (Some(axis), Order::HorizontalFirst) => {
-                let slot = |y: usize| y % axis.taps() * width..(y % axis.taps() + 1) * width;
+                let slot = |y: usize| {
+                    let slot = y % axis.taps().max(1);
+                    slot * width..(slot + 1) * width
+                };
                 let mut ready = 0;
                 for (target, y) in targets {
                     let window = axis.weights(y, weights);
                     for y in window.start.max(ready)..window.end {
-                        self.horizontally(source(y), table, &mut lines[slot(y)]);
+                        self.horizontally(source(y), table, lines.part_mut(slot(y)));
                     }
                     ready = window.end;
-                    vertically(window.map(|y| &lines[slot(y)]).zip(&*weights), sums, target);
+                    vertically(window.map(|y| lines.part(slot(y))).zip(&*weights), sums, target);
                 }
             }
         }
@@ -144,31 +149,30 @@ impl Layout {
 
     fn fill_table(&self, table: &mut [i32]) {
         let Some(axis) = self.horizontal else { return };
-        for (x, entry) in (self.columns.first..).zip(table.chunks_exact_mut(self.entry())) {
-            let (head, weights) = entry.split_at_mut(2);
+        for (x, entry) in (self.columns.first..).zip(table.pieces_mut(self.entry())) {
+            let [first, count, weights @ ..] = entry else { return };
             let window = axis.weights(x, weights);
-            head[0] = (window.start - self.source.start) as i32;
-            head[1] = window.len() as i32;
+            *first = (window.start - self.source.start) as i32;
+            *count = window.len() as i32;
         }
     }
 
     /// Filters a line of source columns into those of the crop, or copies it if the width stays.
     fn horizontally(&self, line: &[u8], table: &[i32], out: &mut [u8]) {
         if self.horizontal.is_none() {
-            out.copy_from_slice(line);
+            out.copy_from(line);
             return;
         }
-        for (pixel, entry) in out.chunks_exact_mut(3).zip(table.chunks_exact(self.entry())) {
-            let (first, count) = (entry[0] as usize, entry[1] as usize);
+        for (pixel, entry) in out.as_chunks_mut().0.iter_mut().zip(table.pieces(self.entry())) {
+            let [first, count, weights @ ..] = entry else { return };
+            let sources = line.part(*first as usize * 3..(first + count) as usize * 3).as_chunks::<3>().0;
             let mut sums = [HALF; 3];
-            for (source, &weight) in line[first * 3..][..count * 3].chunks_exact(3).zip(&entry[2..]) {
-                for channel in 0..3 {
-                    sums[channel] += i32::from(source[channel]) * weight;
+            for (source, &weight) in sources.iter().zip(weights) {
+                for (sum, &byte) in sums.iter_mut().zip(source) {
+                    *sum += i32::from(byte) * weight;
                 }
             }
-            for channel in 0..3 {
-                pixel[channel] = clip(sums[channel]);
-            }
+            *pixel = sums.map(clip);
         }
     }
 }

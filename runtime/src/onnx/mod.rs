@@ -2,6 +2,8 @@
 
 pub mod wire;
 
+use edgelip_kernels::Part;
+
 use crate::Error;
 use wire::{Fields, Value, fields};
 
@@ -62,7 +64,7 @@ impl<'a> Tensor<'a> {
                     while !packed.is_empty() {
                         let (dim, length) = wire::varint(packed)?;
                         tensor.push(dim)?;
-                        packed = &packed[length..];
+                        packed = packed.part(length..);
                     }
                 }
                 (TENSOR_TYPE, Value::Varint(number)) => {
@@ -84,7 +86,7 @@ impl<'a> Tensor<'a> {
 
     /// The dimensions, outermost first.
     pub fn dims(&self) -> &[u64] {
-        &self.dims[..self.rank]
+        self.dims.part(..self.rank)
     }
 
     /// Whether the dimensions are these.

@@ -1,6 +1,8 @@
 //! A 3×3 convolution of stride 2 with a border of one: its windows are gathered tile by tile and multiplied as rows.
 
-use edgelip_kernels::{Activation, Kernels, Linear, Parallel, Rows, RowsMut, for_each_chunk, linear_scratch, padded};
+use edgelip_kernels::{
+    Activation, Kernels, Linear, Parallel, Part, Rows, RowsMut, for_each_chunk, linear_scratch, padded,
+};
 
 use crate::Error;
 use crate::plan::StemLayer;
@@ -23,15 +25,16 @@ impl Map<'_> {
     /// Writes the window of position `index` to `window` `[9·channels]`, ordered (row, column, channel).
     fn gather(&self, layer: &StemLayer, index: usize, window: &mut [f32]) {
         let ([height, width], channels) = (layer.from, layer.inputs);
-        let (y, x) = (2 * (index / layer.grid[1]), 2 * (index % layer.grid[1]));
+        let columns = layer.grid[1].max(1);
+        let (y, x) = (2 * (index / columns), 2 * (index % columns));
         let left = if x == 0 { channels } else { 0 };
         let inside = if x + 1 < width { 3 * channels } else { 2 * channels };
-        for (row, cells) in window.chunks_exact_mut(3 * channels).enumerate() {
+        for (row, cells) in window.pieces_mut(3 * channels).enumerate() {
             match (y + row).checked_sub(1) {
                 Some(y) if y < height => {
-                    self.outside(&mut cells[..left]);
-                    self.outside(&mut cells[inside..]);
-                    self.copy(y * width + x.saturating_sub(1), channels, &mut cells[left..inside]);
+                    self.outside(cells.part_mut(..left));
+                    self.outside(cells.part_mut(inside..));
+                    self.copy(y * width + x.saturating_sub(1), channels, cells.part_mut(left..inside));
                 }
                 _ => self.outside(cells),
             }
@@ -42,18 +45,17 @@ impl Map<'_> {
     fn copy(&self, cell: usize, channels: usize, to: &mut [f32]) {
         match self {
             Map::Pixels { bytes, .. } => {
-                for (value, &byte) in to.iter_mut().zip(&bytes[3 * cell..]) {
+                for (value, &byte) in to.iter_mut().zip(bytes.part(3 * cell..)) {
                     *value = f32::from(byte) * (1.0 / 256.0);
                 }
             }
             Map::Features(rows) if padded(channels) == channels => {
-                to.copy_from_slice(&rows[cell * channels..][..to.len()]);
+                to.copy_from(rows.part(cell * channels..cell * channels + to.len()));
             }
             Map::Features(rows) => {
-                for (to, from) in
-                    to.chunks_exact_mut(channels).zip(rows[cell * padded(channels)..].chunks(padded(channels)))
-                {
-                    to.copy_from_slice(&from[..channels]);
+                let stride = padded(channels);
+                for (to, from) in to.pieces_mut(channels).zip(rows.part(cell * stride..).pieces(stride)) {
+                    to.copy_from(from.part(..channels));
                 }
             }
         }
@@ -61,7 +63,7 @@ impl Map<'_> {
 
     fn outside(&self, cells: &mut [f32]) {
         match self {
-            Map::Pixels { border, .. } => cells.chunks_exact_mut(3).for_each(|cell| cell.copy_from_slice(border)),
+            Map::Pixels { border, .. } => cells.pieces_mut(3).for_each(|cell| cell.copy_from(border)),
             Map::Features(_) => cells.fill(0.0),
         }
     }
@@ -94,14 +96,14 @@ pub(crate) fn convolve(
     let (stride, width, tile) = (padded(layer.window()), padded(layer.outputs), tile(layer, parallel.workers()));
     let needed = scratch_len(layer, parallel.workers());
     let (windows, rest) = scratch.split_at_mut_checked(tile * stride).ok_or(Error::Scratch { needed })?;
-    for first in (0..layer.positions()).step_by(tile) {
+    for first in (0..layer.positions()).step_by(tile.max(1)) {
         let count = tile.min(layer.positions() - first);
-        for_each_chunk(&mut windows[..count * stride], WINDOWS_OF_A_TASK * stride, parallel, &|task, windows| {
-            for (row, window) in (first + task * WINDOWS_OF_A_TASK..).zip(windows.chunks_exact_mut(stride)) {
-                map.gather(layer, order(row), &mut window[..layer.window()]);
+        for_each_chunk(windows.part_mut(..count * stride), WINDOWS_OF_A_TASK * stride, parallel, &|task, windows| {
+            for (row, window) in (first + task * WINDOWS_OF_A_TASK..).zip(windows.pieces_mut(stride)) {
+                map.gather(layer, order(row), window.part_mut(..layer.window()));
             }
         });
-        let rows = RowsMut::new(&mut out[first * width..], count, width)?;
+        let rows = RowsMut::new(out.part_mut(first * width..), count, width)?;
         kernels.linear(Rows::new(windows, count, stride)?, weights, activation, accumulate, rows, rest, parallel)?;
     }
     Ok(())

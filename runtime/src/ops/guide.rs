@@ -1,7 +1,7 @@
 //! What keeps informative tokens apart when tokens merge: likeness to what the tower says of the image, and high-frequency energy.
 //! docs/token-merging.md has the formulas; they are a reconstruction of what MLIP (arXiv 2406.01460) describes in words.
 
-use edgelip_kernels::{Kernels, padded};
+use edgelip_kernels::{Kernels, Part, padded};
 
 /// The guide of one merge.
 pub(crate) struct Guide<'g> {
@@ -24,13 +24,17 @@ pub(crate) fn energies(
     difference: &mut [f32],
     energies: &mut [f32],
 ) {
-    let row = |y: usize, x: usize| &rows[(y * columns + x) * padded(width)..][..width];
-    let difference = &mut difference[..width];
+    let row = |y: usize, x: usize| {
+        let start = (y * columns + x) * padded(width);
+        rows.part(start..start + width)
+    };
+    let difference = difference.part_mut(..width);
+    let columns = columns.max(1);
     for (index, energy) in energies.iter_mut().enumerate() {
         let (y, x) = (index / columns, index % columns);
         let (ys, xs) = (y.saturating_sub(1)..height.min(y + 2), x.saturating_sub(1)..columns.min(x + 2));
         let share = -1.0 / (ys.len() * xs.len()) as f32;
-        difference.copy_from_slice(row(y, x));
+        difference.copy_from(row(y, x));
         for neighbour in ys.flat_map(|y| xs.clone().map(move |x| (y, x))) {
             kernels.scaled_add(difference, share, row(neighbour.0, neighbour.1));
         }
@@ -52,14 +56,14 @@ pub(crate) fn phi(
     summary: &mut [f32],
     phi: &mut [f32],
 ) {
-    let summary = &mut summary[..width];
-    kernels.normalize(&rows[..width], summary);
+    let summary = summary.part_mut(..width);
+    kernels.normalize(rows.part(..width), summary);
     if let Some(frequency) = frequency {
-        kernels.scaled_add(summary, 1.0 / kernels.norm(&frequency[..width]).max(1e-12), &frequency[..width]);
+        kernels.scaled_add(summary, 1.0 / kernels.norm(frequency.part(..width)).max(1e-12), frequency.part(..width));
     }
     let length = kernels.norm(summary).max(1e-12);
-    for (phi, row) in phi.iter_mut().zip(rows.chunks_exact(padded(width))) {
-        let row = &row[..width];
+    for (phi, row) in phi.iter_mut().zip(rows.pieces(padded(width))) {
+        let row = row.part(..width);
         *phi = kernels.dot(row, summary) / (kernels.norm(row).max(1e-12) * length);
     }
     to_unit_range(phi);

@@ -3,7 +3,7 @@
 mod groups;
 mod matching;
 
-use edgelip_kernels::{Kernels, Parallel, Rows, Step, cast, for_each_chunk, math, padded};
+use edgelip_kernels::{Kernels, Parallel, Part, Rows, Step, cast, for_each_chunk, math, padded};
 
 use super::guide::Guide;
 use crate::Error;
@@ -28,6 +28,8 @@ pub(crate) struct Tokens<'t> {
     pub guide: Option<Guide<'t>>,
     /// How many tokens there are.
     pub count: usize,
+    /// For each patch the position of its token, if somebody wants to know.
+    pub patches: Option<&'t mut [u16]>,
 }
 
 /// Rows that a thread joins at a time.
@@ -43,7 +45,7 @@ pub(crate) fn merge(
     scratch: &mut [f32],
     parallel: &dyn Parallel,
 ) -> Result<(), Error> {
-    let Tokens { rows, merged, keys, key_column, sizes, mut guide, count } = tokens;
+    let Tokens { rows, merged, keys, key_column, sizes, mut guide, count, patches } = tokens;
     let lengths = Lengths::new(shape, count);
     let mut arena = Arena::new(scratch, scratch_len(shape, count))?;
     let mut matching = Matching {
@@ -59,7 +61,7 @@ pub(crate) fn merge(
     };
     let stride = padded(shape.width);
     let tokens = Rows::new(rows, count, stride)?;
-    let keys = Rows::new(&keys.data()[key_column..], count, keys.stride())?;
+    let keys = Rows::new(keys.data().part(key_column..), count, keys.stride())?;
     match rule {
         Merge::Ward => {
             matching.compare(0, tokens, shape.width)?;
@@ -86,39 +88,43 @@ pub(crate) fn merge(
 
     let staying = || (0..count - r).map(|index| groups.position(index));
     for ((position, size), largest) in staying().zip(new_sizes.iter_mut()).zip(largest.iter_mut()) {
-        *size = groups.members(position).fold(sizes[position], |size, member| size + sizes[member]);
-        *largest = groups.members(position).fold(norms[position], |norm: f32, member| norm.max(norms[member]));
+        *size = groups.members(position).fold(sizes.at(position), |size, member| size + sizes.at(member));
+        *largest = groups.members(position).fold(norms.at(position), |norm: f32, member| norm.max(norms.at(member)));
     }
     if let Some(guide) = &mut guide {
         for ((position, energy), size) in staying().zip(new_energies.iter_mut()).zip(&*new_sizes) {
-            let weighted = |i: usize| sizes[i] * guide.energies[i];
+            let weighted = |i: usize| sizes.at(i) * guide.energies.at(i);
             *energy = groups.members(position).fold(weighted(position), |sum, member| sum + weighted(member)) / size;
         }
-        guide.energies[..count - r].copy_from_slice(&new_energies[..count - r]);
+        guide.energies.part_mut(..count - r).copy_from(new_energies.part(..count - r));
     }
     let (width, sizes_before) = (shape.width, &*sizes);
-    for_each_chunk(&mut merged[..(count - r) * stride], ROWS_OF_A_TASK * stride, parallel, &|task, chunk| {
-        for (index, out) in (task * ROWS_OF_A_TASK..).zip(chunk.chunks_exact_mut(stride)) {
+    for_each_chunk(merged.part_mut(..(count - r) * stride), ROWS_OF_A_TASK * stride, parallel, &|task, chunk| {
+        for (index, out) in (task * ROWS_OF_A_TASK..).zip(chunk.pieces_mut(stride)) {
             let position = groups.position(index);
             let mut members = groups.members(position).peekable();
             if members.peek().is_none() {
-                out.copy_from_slice(tokens.row(position));
+                out.copy_from(tokens.row(position));
                 continue;
             }
-            let (sum, padding) = out.split_at_mut(width);
+            let (sum, padding) = out.cut_mut(width);
             padding.fill(0.0);
-            kernels.scaled(sum, sizes_before[position], tokens.row(position));
+            kernels.scaled(sum, sizes_before.at(position), tokens.row(position));
             for member in members {
-                kernels.scaled_add(sum, sizes_before[member], tokens.row(member));
+                kernels.scaled_add(sum, sizes_before.at(member), tokens.row(member));
             }
             let factor = match rule {
-                Merge::Ward => largest[index] / kernels.norm(sum).max(SMALLEST_NORM),
-                Merge::Tome | Merge::None => 1.0 / new_sizes[index],
+                Merge::Ward => largest.at(index) / kernels.norm(sum).max(SMALLEST_NORM),
+                Merge::Tome | Merge::None => 1.0 / new_sizes.at(index),
             };
             sum.iter_mut().for_each(|value| *value *= factor);
         }
     });
-    sizes[..count - r].copy_from_slice(&new_sizes[..count - r]);
+    sizes.part_mut(..count - r).copy_from(new_sizes.part(..count - r));
+    if let Some(patches) = patches {
+        // The scores have chosen the pairs and are not needed any more.
+        groups.follow(count - r, cast::i32s_mut(best), patches);
+    }
     parallel.finished(Step::Merge);
     Ok(())
 }

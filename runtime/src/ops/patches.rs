@@ -1,19 +1,19 @@
 //! Cuts an image into patches.
 
-use edgelip_kernels::padded;
+use edgelip_kernels::{Part, padded};
 
 use crate::plan::VisionShape;
 
 /// Writes the patches of `pixels` `[H, W, 3]` as rows of `u8 / 256`, values ordered (row, column, channel), into
 /// `out` `[patches, padded(3·P·P)]`. `order` gives the raster index of the patch in each row.
 pub(crate) fn patches(pixels: &[u8], shape: &VisionShape, order: impl Iterator<Item = usize>, out: &mut [f32]) {
-    let [_, columns] = shape.grid();
+    let columns = shape.grid()[1].max(1);
     let (side, line) = (3 * shape.patch, 3 * shape.image[1]);
-    for (index, row) in order.zip(out.chunks_exact_mut(padded(shape.patch_values()))) {
+    for (index, row) in order.zip(out.pieces_mut(padded(shape.patch_values()))) {
         let (top, left) = (index / columns * shape.patch, index % columns * side);
-        for (y, values) in row[..shape.patch_values()].chunks_exact_mut(side).enumerate() {
+        for (y, values) in row.part_mut(..shape.patch_values()).pieces_mut(side).enumerate() {
             let start = (top + y) * line + left;
-            for (value, &byte) in values.iter_mut().zip(&pixels[start..start + side]) {
+            for (value, &byte) in values.iter_mut().zip(pixels.part(start..start + side)) {
                 *value = f32::from(byte) * (1.0 / 256.0);
             }
         }

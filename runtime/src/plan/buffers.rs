@@ -70,7 +70,8 @@ impl Plan {
         let mut lengths = [0; 2];
         let inner = self.shape.stem.len().saturating_sub(1);
         for (index, layer) in self.shape.stem_layers().enumerate().take(inner) {
-            let length = &mut lengths[index % 2];
+            let [even, odd] = &mut lengths;
+            let length = if index % 2 == 0 { even } else { odd };
             *length = layer.positions().saturating_mul(padded(layer.outputs)).max(*length);
         }
         lengths

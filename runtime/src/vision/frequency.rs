@@ -1,6 +1,6 @@
 //! The frequency stage: patches mixed in the frequency domain, and what they have in common there.
 
-use edgelip_kernels::{Activation, Linear, Parallel, Rows, RowsMut, Step, fourier_twiddles, padded};
+use edgelip_kernels::{Activation, Linear, Parallel, Part, Rows, RowsMut, Step, fourier_twiddles, padded};
 
 use super::{Vision, edge};
 use crate::Error;
@@ -59,11 +59,11 @@ impl Vision<'_> {
         }
         let Some(Feature { norm, .. }) = &self.feature else { return Ok(()) };
         let (kernels, width) = (&transformer.kernels, padded(shape.width));
-        let normed = &mut buffers.rows[..(tokens - 1) * width];
-        normed.copy_from_slice(&buffers.tokens[width..tokens * width]);
+        let normed = buffers.rows.part_mut(..(tokens - 1) * width);
+        normed.copy_from(buffers.tokens.part(width..tokens * width));
         norm.apply(kernels, normed, (tokens - 1, shape.width), transformer.norm_eps)?;
         feature.fill(0.0);
-        for row in normed.chunks_exact(width) {
+        for row in normed.pieces(width) {
             kernels.scaled_add(feature, 1.0, row);
         }
         feature.iter_mut().for_each(|sum| *sum /= (tokens - 1) as f32);
@@ -87,9 +87,9 @@ impl Vision<'_> {
             RowsMut::new(buffers.query, 1, projection.outputs)?,
         );
         kernels.linear(feature, projection, Activation::None, false, projected, buffers.kernel, parallel)?;
-        let projected = &mut buffers.query[..embedding.len()];
+        let projected = buffers.query.part_mut(..embedding.len());
         kernels.scaled_add(embedding, 1.0 / kernels.norm(projected).max(1e-12), projected);
-        projected.copy_from_slice(embedding);
+        projected.copy_from(embedding);
         kernels.normalize(projected, embedding);
         parallel.finished(Step::Project);
         Ok(())

@@ -42,8 +42,8 @@ impl<'a> Order<'a> {
     /// The patch at `position`.
     pub(super) fn patch(&self, position: usize) -> usize {
         match self.0.get(8 * position..8 * position + 4) {
-            Some(index) => u32::from_le_bytes([index[0], index[1], index[2], index[3]]) as usize,
-            None => position,
+            Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]) as usize,
+            _ => position,
         }
     }
 }
