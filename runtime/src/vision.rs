@@ -99,6 +99,41 @@ impl<'a> Vision<'a> {
         parallel: &dyn Parallel,
         embedding: &mut [f32],
     ) -> Result<(), Error> {
+        self.run(pixels, scratch, parallel, embedding, None)
+    }
+
+    /// As [`embed`](Self::embed), to the last bit, and tells which patches were merged into which token.
+    ///
+    /// `tokens` are `[rows, columns]` of [`VisionShape::grid`]: for each patch the token it ended in. Tokens are counted from 0 in the order
+    /// in which they leave the last block, a class token left out. Without merging each patch is a token of its own.
+    ///
+    /// # Errors
+    /// As [`embed`](Self::embed); [`Error::Length`] if there is not one of `tokens` for each patch.
+    pub fn embed_traced(
+        &self,
+        pixels: &[u8],
+        scratch: &mut [f32],
+        parallel: &dyn Parallel,
+        embedding: &mut [f32],
+        tokens: &mut [u16],
+    ) -> Result<(), Error> {
+        let [rows, columns] = self.plan.shape().grid();
+        expect("tokens of patches", tokens.len(), rows * columns)?;
+        self.place(tokens);
+        self.run(pixels, scratch, parallel, embedding, Some(&mut *tokens))?;
+        let class = self.plan.tokens().saturating_sub(tokens.len()) as u16;
+        tokens.iter_mut().for_each(|token| *token = token.saturating_sub(class));
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        pixels: &[u8],
+        scratch: &mut [f32],
+        parallel: &dyn Parallel,
+        embedding: &mut [f32],
+        patches: Option<&mut [u16]>,
+    ) -> Result<(), Error> {
         let shape = self.plan.shape();
         expect("pixels", pixels.len(), shape.image[0] * shape.image[1] * 3)?;
         expect("embedding", embedding.len(), shape.embedding)?;
@@ -113,6 +148,7 @@ impl<'a> Vision<'a> {
         };
         let (twiddles, feature) = (arena.take(lengths.twiddles)?, arena.take(lengths.feature)?);
         let mut carried = Carried::new(&mut arena, &lengths)?;
+        carried.patches = patches;
 
         self.embed_patches(pixels, &mut buffers, parallel)?;
         parallel.finished(Step::Embed);

@@ -28,6 +28,8 @@ pub(crate) struct Tokens<'t> {
     pub guide: Option<Guide<'t>>,
     /// How many tokens there are.
     pub count: usize,
+    /// For each patch the position of its token, if somebody wants to know.
+    pub patches: Option<&'t mut [u16]>,
 }
 
 /// Rows that a thread joins at a time.
@@ -43,7 +45,7 @@ pub(crate) fn merge(
     scratch: &mut [f32],
     parallel: &dyn Parallel,
 ) -> Result<(), Error> {
-    let Tokens { rows, merged, keys, key_column, sizes, mut guide, count } = tokens;
+    let Tokens { rows, merged, keys, key_column, sizes, mut guide, count, patches } = tokens;
     let lengths = Lengths::new(shape, count);
     let mut arena = Arena::new(scratch, scratch_len(shape, count))?;
     let mut matching = Matching {
@@ -119,6 +121,10 @@ pub(crate) fn merge(
         }
     });
     sizes.part_mut(..count - r).copy_from(new_sizes.part(..count - r));
+    if let Some(patches) = patches {
+        // The scores have chosen the pairs and are not needed any more.
+        groups.follow(count - r, cast::i32s_mut(best), patches);
+    }
     parallel.finished(Step::Merge);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Tokens that become fewer on their way through the blocks.
 
-use edgelip_kernels::{Parallel, Rows, Step, math, padded};
+use edgelip_kernels::{Parallel, Part, Rows, Step, math, padded};
 
 use super::Vision;
 use crate::Error;
@@ -20,6 +20,8 @@ pub(super) struct Carried<'s> {
     energies: &'s mut [f32],
     /// What is informative, if merging is guided; anew in each block that merges.
     phi: &'s mut [f32],
+    /// For each patch in raster order the position of its token, if somebody wants to know.
+    pub(super) patches: Option<&'s mut [u16]>,
 }
 
 impl<'s> Carried<'s> {
@@ -30,6 +32,7 @@ impl<'s> Carried<'s> {
             merged: false,
             energies: arena.take(lengths.guide)?,
             phi: arena.take(lengths.guide)?,
+            patches: None,
         };
         carried.sizes.fill(1.0);
         Ok(carried)
@@ -46,6 +49,15 @@ impl Vision<'_> {
     pub(super) fn arranges_late(&self) -> bool {
         let shape = self.plan.shape();
         shape.frequency_blocks > 0 || shape.guided
+    }
+
+    /// Tells for each patch the position of its token in front of the blocks.
+    pub(super) fn place(&self, patches: &mut [u16]) {
+        let class = self.plan.tokens().saturating_sub(patches.len());
+        patches.fill(class as u16);
+        for position in 0..patches.len() {
+            patches.put(self.order.patch(position), (class + position) as u16);
+        }
     }
 
     /// Measures the patches' energy on the grid, if merging is guided, and brings them into the order in which they merge.
@@ -107,6 +119,7 @@ impl Vision<'_> {
                 energies: &mut carried.energies[..count],
             }),
             count,
+            patches: carried.patches.as_deref_mut(),
         };
         merge::merge(kernels, self.plan.merge(), shape, tokens, block.merged, buffers.kernel, parallel)?;
         core::mem::swap(&mut buffers.tokens, &mut buffers.rows);

@@ -1,5 +1,7 @@
 use core::cmp::Ordering;
 
+use edgelip_kernels::Part;
+
 use crate::plan::Merge;
 
 /// Marks a source that stays, and the end of a list.
@@ -62,5 +64,15 @@ impl Groups<'_> {
         let first = if position.is_multiple_of(2) { NONE } else { self.first[position / 2] };
         let source = |index: i32| usize::try_from(index).ok();
         core::iter::successors(source(first), move |&previous| source(self.next[previous])).map(|source| 2 * source)
+    }
+
+    /// Turns the old position of each patch's token into its new one, of which there are `left`. `places` has room for all old ones.
+    pub(super) fn follow(&self, left: usize, places: &mut [i32], patches: &mut [u16]) {
+        for index in 0..left {
+            let position = self.position(index);
+            places.put(position, index as i32);
+            self.members(position).for_each(|member| places.put(member, index as i32));
+        }
+        patches.iter_mut().for_each(|token| *token = places.at(usize::from(*token)) as u16);
     }
 }

@@ -115,6 +115,7 @@ impl Case {
         let mut merged = vec![f32::NAN; self.rows.len()];
         let (mut sizes, mut energies) = (self.sizes.clone(), self.phi.clone());
         let mut scratch = vec![f32::NAN; scratch_len(&self.shape, count)];
+        let mut patches: Vec<u16> = (0..count as u16).collect();
         let tokens = Tokens {
             rows: &self.rows,
             merged: &mut merged,
@@ -123,12 +124,31 @@ impl Case {
             sizes: &mut sizes,
             guide: self.guide.map(|strength| Guide { strength, phi: &self.phi, energies: &mut energies }),
             count,
+            patches: Some(&mut patches),
         };
         merge(&kernels, rule, &self.shape, tokens, r, &mut scratch, parallel).unwrap();
         merged.truncate((count - r) * stride);
         sizes.truncate(count - r);
         energies.truncate(count - r);
+        self.assert_followed(&patches, &merged, &sizes);
         [merged, sizes, energies]
+    }
+
+    /// Asserts that the tokens which `patches` say ended in one are those it was made of.
+    fn assert_followed(&self, patches: &[u16], merged: &[f32], sizes: &[f32]) {
+        let (stride, width) = (padded(self.shape.width), self.shape.width);
+        for (index, (row, size)) in merged.chunks(stride).zip(sizes).enumerate() {
+            let members = || (0..patches.len()).filter(|&position| usize::from(patches[position]) == index);
+            assert_eq!(members().map(|member| self.sizes[member]).sum::<f32>(), *size);
+            let mut sum = vec![0.0; width];
+            for member in members() {
+                let values = &self.rows[member * stride..][..width];
+                sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += self.sizes[member] * value);
+            }
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            let (row, norms) = (&row[..width], (dot(&sum, &sum) * dot(row, row)).sqrt());
+            assert!(dot(&sum, row) > (1.0 - 1e-4) * norms, "token {index} is not the mean of its members");
+        }
     }
 
     #[allow(clippy::type_complexity)]
