@@ -3,19 +3,28 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::linked::ARENA;
+use crate::linked::{ARENA, MODELS};
 
 /// Memory that every photo is labelled in, one after the other.
 #[repr(C, align(64))]
 pub struct Arena {
     /// Resizing and all operators work in it.
     pub scratch: [f32; ARENA / 4],
-    /// A photo as the model sees it: up to 512×512 RGB.
-    pub pixels: [u8; 512 * 512 * 3],
+    /// What each model sees.
+    pub views: [View; MODELS.len()],
     /// What the model makes of it.
     pub embedding: [f32; 2048],
     /// A score for each label.
     pub scores: [f32; 8192],
+}
+
+/// A photo as a model sees it.
+#[derive(Clone, Copy)]
+pub struct View {
+    /// Up to 512×512 RGB.
+    pub pixels: [u8; 512 * 512 * 3],
+    /// For each patch the token it ended in.
+    pub tokens: [u16; 4096],
 }
 
 struct Lent {
@@ -29,7 +38,7 @@ unsafe impl Sync for Lent {}
 static LENT: Lent = Lent {
     arena: UnsafeCell::new(Arena {
         scratch: [0.0; ARENA / 4],
-        pixels: [0; 512 * 512 * 3],
+        views: [View { pixels: [0; 512 * 512 * 3], tokens: [0; 4096] }; MODELS.len()],
         embedding: [0.0; 2048],
         scores: [0.0; 8192],
     }),

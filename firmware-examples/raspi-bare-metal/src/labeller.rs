@@ -1,10 +1,10 @@
 //! One photo through one model: resize, embed, score, and what that cost.
 
-use edgelip_drawing::Label;
+use edgelip_drawing::{self as drawing, Label, Regions};
 use edgelip_runtime::image::Rgb;
 use edgelip_runtime::{Error, Kernels, Labels, Parallel, Score, Vision, classify};
 
-use crate::arena::Arena;
+use crate::arena::{Arena, View};
 use crate::counters::{Cost, Counters};
 use crate::failure::Failure;
 use crate::linked::{Model, Photo};
@@ -50,7 +50,7 @@ impl Labeller {
         Ok(Labeller { name, vision, labels })
     }
 
-    /// Labels a photo.
+    /// Labels a photo, and leaves what it saw in view `index`.
     ///
     /// # Errors
     /// [`Failure::Arena`] if there is not memory enough.
@@ -58,10 +58,11 @@ impl Labeller {
         &self,
         photo: &Photo,
         arena: &mut Arena,
+        index: usize,
         parallel: &dyn Parallel,
         counters: &Counters,
     ) -> Result<Answer, Failure> {
-        let (scored, cost) = counters.measure(|| self.score(photo, arena, parallel));
+        let (scored, cost) = counters.measure(|| self.score(photo, arena, index, parallel));
         let scores = scored?;
         let mut top = [0; TOP];
         let found = classify::top_k(scores, &mut top);
@@ -72,11 +73,19 @@ impl Labeller {
         Ok(Answer { labels, found, cost })
     }
 
-    fn score<'a>(&self, photo: &Photo, arena: &'a mut Arena, parallel: &dyn Parallel) -> Result<&'a [f32], Failure> {
-        let Arena { scratch, pixels, embedding, scores } = arena;
+    fn score<'a>(
+        &self,
+        photo: &Photo,
+        arena: &'a mut Arena,
+        index: usize,
+        parallel: &dyn Parallel,
+    ) -> Result<&'a [f32], Failure> {
+        let Arena { scratch, views, embedding, scores } = arena;
+        let View { pixels, tokens } = &mut views[index];
         let vision = &self.vision;
         let shape = vision.shape();
         let pixels = self.part("pixels", pixels, shape.image[0] * shape.image[1] * 3)?;
+        let tokens = self.part("tokens", tokens, shape.grid()[0] * shape.grid()[1])?;
         let embedding = self.part("embedding", embedding, shape.embedding)?;
         let scores = self.part("scores", scores, self.labels.len())?;
 
@@ -89,7 +98,7 @@ impl Labeller {
         };
         let image = Rgb { data: photo.data, height: photo.height, width: photo.width };
         vision.preprocess().apply(image, scratch, pixels).map_err(refused)?;
-        vision.embed(pixels, scratch, parallel, embedding).map_err(refused)?;
+        vision.embed_traced(pixels, scratch, parallel, embedding, tokens).map_err(refused)?;
         let (scale, bias) = (vision.logit_scale(), vision.logit_bias());
         classify::logits(vision.kernels(), embedding, &self.labels, scale, bias, scores).map_err(refused)?;
         match vision.score() {
@@ -97,6 +106,16 @@ impl Labeller {
             Score::Sigmoid => classify::sigmoid(scores),
         }
         Ok(scores)
+    }
+
+    /// The photo as the model saw it and what it merged, from its view; `None` for a model that merges nothing.
+    pub fn seen<'a>(&self, view: &'a View) -> Option<(drawing::Photo<'a>, Regions<'a>)> {
+        if !self.vision.plan().merges() {
+            return None;
+        }
+        let ([height, width], [rows, columns]) = (self.vision.shape().image, self.vision.shape().grid());
+        let photo = drawing::Photo::new(view.pixels.get(..height * width * 3)?, height, width)?;
+        Some((photo, Regions::new(view.tokens.get(..rows * columns)?, rows, columns)?))
     }
 
     /// The first `needed` elements of a part of the arena.

@@ -123,8 +123,8 @@ impl Demo {
     /// Labels a photo with all models, and shows what they say.
     fn show(&mut self, labellers: &[Option<Labeller>], photo: &Photo) -> Result<(), Failure> {
         let mut answers = [None; MODELS.len()];
-        for (answer, labeller) in answers.iter_mut().zip(labellers.iter().flatten()) {
-            *answer = Some(labeller.label(photo, self.arena, &Single, &self.counters)?);
+        for (index, labeller) in labellers.iter().flatten().enumerate() {
+            answers[index] = Some(labeller.label(photo, self.arena, index, &Single, &self.counters)?);
         }
         let told = || labellers.iter().flatten().zip(answers.iter().flatten());
 
@@ -140,13 +140,14 @@ impl Demo {
         let costs = answers.map(|answer| answer.map(|answer| answer.cost).unwrap_or_default().drawn());
         let mut reports =
             [Report { model: "", compression: 0.0, costs: &[], photo: None, merged: None, labels: &[] }; MODELS.len()];
-        for ((report, (labeller, answer)), costs) in reports.iter_mut().zip(told()).zip(&costs) {
-            *report = Report {
+        for (index, (labeller, answer)) in told().enumerate() {
+            let seen = labeller.seen(&self.arena.views[index]);
+            reports[index] = Report {
                 model: labeller.name,
                 compression: labeller.vision.plan().saving() as f32,
-                costs,
-                photo: drawing::Photo::new(photo.data, photo.height, photo.width),
-                merged: None,
+                costs: &costs[index],
+                photo: seen.map_or(drawing::Photo::new(photo.data, photo.height, photo.width), |seen| Some(seen.0)),
+                merged: seen.map(|seen| seen.1),
                 labels: answer.labels(),
             };
         }
