@@ -48,6 +48,8 @@ pub enum Error {
         /// The length it must have, in `f32`s.
         needed: usize,
     },
+    /// The model needs a part that this build of the runtime leaves out.
+    Feature(&'static str),
     /// A slice given by the caller has another length than the model needs.
     Length {
         /// What the slice is.
@@ -119,6 +121,7 @@ impl fmt::Display for Error {
                 "too large for this machine or the runtime (48 blocks, 16383 patches, width 8192, MLP 65536, context 4096, 5 convolutions of width 4096, 64 patches along a side with frequency blocks)",
             ),
             Error::Scratch { needed } => write!(f, "the scratch buffer is too short: {needed} floats are needed"),
+            Error::Feature(feature) => write!(f, "this build of the runtime lacks its feature `{feature}`, which the model needs"),
             Error::Length { what, expected } => write!(f, "{what}: a length of {expected} is needed"),
             Error::Kernel(shape) => write!(f, "internal: {shape}"),
             Error::Image => f.write_str("the image is empty, or its bytes contradict its size"),

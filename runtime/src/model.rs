@@ -139,7 +139,7 @@ pub(crate) struct LinearName {
 /// The [`LinearName`] of a layer.
 macro_rules! linear_name {
     ($layer:literal) => {
-        crate::model::LinearName {
+        &crate::model::LinearName {
             weight: concat!($layer, ".weight"),
             bias: concat!($layer, ".bias"),
             scale: concat!($layer, ".scale"),
@@ -248,7 +248,7 @@ impl<'a> Loader<'a> {
     pub(crate) fn linear(
         &mut self,
         block: Option<u16>,
-        name: LinearName,
+        name: &'static LinearName,
         shape: LinearShape,
     ) -> Result<Linear<'a>, Error> {
         let LinearShape { inputs, outputs, groups, precision, bias } = shape;

@@ -80,6 +80,7 @@ impl Kernels {
         scratch: &mut [f32],
         parallel: &dyn Parallel,
     ) -> Result<(), Shape> {
+        Shape::require(cfg!(feature = "fourier"), "the kernels were built without their feature `fourier`")?;
         check_grid(grid)?;
         let [height, width] = grid;
         let channels = bias.len();

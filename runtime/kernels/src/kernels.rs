@@ -1,5 +1,7 @@
 use core::fmt;
 
+#[cfg(cortex_m_dsp)]
+use crate::cortex_m as native;
 use crate::generic;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 use crate::neon as native;
@@ -37,7 +39,7 @@ impl Kernels {
         core::iter::once(Kernels::generic()).chain(native::available().map(Kernels))
     }
 
-    /// Name of the instruction set: `generic`, `avx2`, `avx2-vnni`, `avx512`, `avx512-vnni`, `neon`, `neon-dotprod`.
+    /// Name of the instruction set: `generic`, `avx2`, `avx2-vnni`, `avx512`, `avx512-vnni`, `neon`, `neon-dotprod`, `cortex-m-dsp`.
     pub fn name(&self) -> &'static str {
         self.0.name
     }
@@ -48,7 +50,7 @@ impl Kernels {
 }
 
 /// Other architectures have the plain twins only.
-#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon"))))]
+#[cfg(not(any(cortex_m_dsp, target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon"))))]
 mod native {
     use crate::table::Table;
 

@@ -18,6 +18,8 @@ compile_error!("model files are little endian and are used in place");
 
 mod attention;
 pub mod cast;
+#[cfg(cortex_m_dsp)]
+mod cortex_m;
 mod fourier;
 mod generic;
 mod kernels;

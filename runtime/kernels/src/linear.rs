@@ -1,6 +1,6 @@
 use core::num::NonZero;
 
-use crate::parallel::{Tasks, complete};
+use crate::parallel::{Tasks, share};
 use crate::part::Part;
 use crate::rows::Output;
 use crate::table::{Block, Quantised, Table};
@@ -95,11 +95,8 @@ impl Job<'_> {
                 unsafe { (self.table.linear)(&block) }
             }
         };
-        if rows.saturating_mul(self.layer.inputs).saturating_mul(self.layer.outputs) < WORTH_SHARING {
-            body();
-        } else {
-            complete(parallel, &body);
-        }
+        let work = rows.saturating_mul(self.layer.inputs).saturating_mul(self.layer.outputs);
+        share(work >= WORTH_SHARING, parallel, &body);
     }
 }
 
@@ -128,11 +125,7 @@ fn quantise<'a>(
                 scale.fill(unsafe { (table.quantise)(x.segment(row, 0..inputs), crate::cast::bytes_mut(bytes)) });
             }
         };
-        if rows * inputs < WORTH_SHARING / 8 {
-            body();
-        } else {
-            complete(parallel, &body);
-        }
+        share(rows * inputs >= WORTH_SHARING / 8, parallel, &body);
     }
     Ok(Quantised { bytes: crate::cast::bytes(bytes), stride, scales })
 }

@@ -1,4 +1,4 @@
-use crate::parallel::{Tasks, complete};
+use crate::parallel::{Tasks, share};
 use crate::{Kernels, Parallel, Part, Rows, RowsMut, Shape};
 
 /// Elements that a task works on at least.
@@ -33,11 +33,7 @@ impl Kernels {
                 }
             }
         };
-        if rows <= band {
-            body();
-        } else {
-            complete(parallel, &body);
-        }
+        share(rows > band, parallel, &body);
         Ok(())
     }
 

@@ -32,10 +32,17 @@ impl Parallel for Single {
     }
 }
 
+/// Runs `body` on the workers if that is worth waking them, and then here for what is left.
+pub(crate) fn share(worth: bool, parallel: &dyn Parallel, body: &(dyn Fn() + Sync)) {
+    if worth {
+        parallel.broadcast(body);
+    }
+    body();
+}
+
 /// Runs `body` on the workers, and then here for what is left.
 pub(crate) fn complete(parallel: &dyn Parallel, body: &(dyn Fn() + Sync)) {
-    parallel.broadcast(body);
-    body();
+    share(true, parallel, body);
 }
 
 /// Calls `body` with the index of each chunk of `len` elements and the chunk, on the threads that are lent; the last chunk may

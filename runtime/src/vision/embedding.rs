@@ -13,7 +13,7 @@ use crate::transformer::Buffers;
 
 const EMPTY: Linear<'static> = Linear { panels: Panels::F32(&[]), bias: &[], inputs: 0, outputs: 0 };
 
-const STEM: [LinearName; MAX_STEM] = [
+const STEM: [&LinearName; MAX_STEM] = [
     linear_name!("vision.stem.0"),
     linear_name!("vision.stem.1"),
     linear_name!("vision.stem.2"),

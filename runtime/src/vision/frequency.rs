@@ -26,7 +26,7 @@ impl<'a> Feature<'a> {
         readout: Readout,
     ) -> Result<Option<Self>, Error> {
         let (shape, joint) = (plan.shape(), readout == Readout::Joint);
-        if shape.frequency_blocks == 0 || !(joint || plan.guided()) {
+        if !cfg!(feature = "mlip") || shape.frequency_blocks == 0 || !(joint || plan.guided()) {
             return Ok(None);
         }
         let norm =
@@ -48,7 +48,7 @@ impl Vision<'_> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         let (transformer, shape, tokens) = (&self.transformer, self.plan.shape(), self.plan.tokens());
-        if transformer.filters == 0 {
+        if !cfg!(feature = "mlip") || transformer.filters == 0 {
             return Ok(());
         }
         fourier_twiddles(shape.grid(), twiddles)?;
@@ -80,7 +80,8 @@ impl Vision<'_> {
         embedding: &mut [f32],
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
-        let Some(Feature { projection: Some(projection), .. }) = &self.feature else { return Ok(()) };
+        let projection = self.feature.as_ref().and_then(|feature| feature.projection.as_ref());
+        let Some(projection) = projection.filter(|_| cfg!(feature = "mlip")) else { return Ok(()) };
         let kernels = &self.transformer.kernels;
         let (feature, projected) = (
             Rows::new(feature, 1, padded(self.plan.shape().width))?,

@@ -3,6 +3,7 @@ use crate::math::fma;
 use crate::polynomials::{EXP, GELU, LN2_HIGH, LN2_LOW, ROUND_AND_BIAS, TANH_GELU};
 
 /// `eˣ` within 2 ulp; 0 below -87.7, and no more than e⁸⁸.
+#[inline(never)]
 pub fn exp(x: f32) -> f32 {
     let x = x.clamp(-88.0, 88.0);
     let biased = fma(x, core::f32::consts::LOG2_E, ROUND_AND_BIAS);
@@ -14,6 +15,7 @@ pub fn exp(x: f32) -> f32 {
 }
 
 /// What an activation makes of a number.
+#[inline(never)]
 pub fn activate(x: f32, activation: Activation) -> f32 {
     match activation {
         Activation::None => x,

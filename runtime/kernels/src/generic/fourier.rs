@@ -63,6 +63,7 @@ fn root(roots: &[[f32; 2]], exponent: usize) -> [f32; 2] {
 }
 
 /// `sum += value · root`
+#[inline(never)]
 fn add_product(sum: &mut Complex, value: &Complex, root: [f32; 2]) {
     for lane in 0..LANES {
         let (re, im) = (value[0][lane], value[1][lane]);
@@ -71,6 +72,7 @@ fn add_product(sum: &mut Complex, value: &Complex, root: [f32; 2]) {
     }
 }
 
+#[inline(never)]
 fn product(a: &Complex, b: &Complex) -> Complex {
     let part = |f: fn([f32; 2], [f32; 2]) -> f32| {
         core::array::from_fn(|lane| f([a[0][lane], a[1][lane]], [b[0][lane], b[1][lane]]))

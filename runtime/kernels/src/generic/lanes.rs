@@ -7,6 +7,7 @@ use crate::LANES;
 use crate::math::fma;
 
 /// Sum of the lanes.
+#[inline(never)]
 pub fn sum(lanes: [f32; LANES]) -> f32 {
     let eight: [f32; 8] = core::array::from_fn(|i| lanes[i] + lanes[i + 8]);
     let four: [f32; 4] = core::array::from_fn(|i| eight[i] + eight[i + 4]);
@@ -14,6 +15,7 @@ pub fn sum(lanes: [f32; LANES]) -> f32 {
 }
 
 /// Adds each element to its lane.
+#[inline(never)]
 pub fn add(lanes: &mut [f32; LANES], x: &[f32]) {
     for chunk in x.chunks(LANES) {
         lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x);
@@ -21,6 +23,7 @@ pub fn add(lanes: &mut [f32; LANES], x: &[f32]) {
 }
 
 /// `Σ a b`
+#[inline(never)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
     for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {

@@ -51,6 +51,7 @@ fn integer_sums(block: &Block, weights: &[i8], panel: usize, row: usize) -> [i32
 }
 
 /// What the sums of an integer layer stand for: the bytes are around 128, in units of their row's scale.
+#[inline(never)]
 pub fn real(block: &Block, panel: usize, row: usize, sums: [i32; LANES]) -> [f32; LANES] {
     let mut real = [0.0; LANES];
     let Panels::I8 { scale, zero, .. } = block.layer.panels else { return real };
@@ -64,6 +65,7 @@ pub fn real(block: &Block, panel: usize, row: usize, sums: [i32; LANES]) -> [f32
 }
 
 /// Adds the bias to a panel's sums for a row, activates them, and writes or adds them to the result.
+#[inline(never)]
 pub fn write(block: &Block, panel: usize, row: usize, mut sums: [f32; LANES]) {
     let outputs = panel * LANES..(panel + 1) * LANES;
     if !block.layer.bias.is_empty() {

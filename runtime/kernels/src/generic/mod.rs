@@ -17,7 +17,7 @@ pub(crate) const TABLE: Table = Table {
     linear: linear::block,
     quantise: linear::quantise,
     head: attention::head,
-    global_filter: fourier::filter,
+    global_filter: if cfg!(feature = "fourier") { fourier::filter } else { |_, _| {} },
     layer_norm: vector::layer_norm,
     layer_norm_affine: vector::layer_norm_affine,
     softmax: vector::softmax,
