@@ -182,6 +182,11 @@ impl<'a> Classifier<'a> {
     pub fn tower(&self) -> &ImageTower<'a> {
         &self.tower
     }
+
+    /// Lets later runs remember which patches end in which token; see [`ImageTower::tokens`].
+    pub fn trace(&mut self) {
+        self.tower.trace();
+    }
 }
 
 fn product(output: Output<'_>, labels: &Labels<'_>, scale: f32, bias: f32, logits: &mut [f32]) -> Result<(), Error> {

@@ -5,7 +5,7 @@ mod alpha;
 mod jpeg;
 mod png;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -71,16 +71,28 @@ pub fn rgb8(path: &Path) -> Result<RgbImage, Error> {
 /// # Errors
 /// As [`rgb8`].
 pub fn rgb8_with(path: &Path, options: &Options) -> Result<RgbImage, Error> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+    // Opening a named pipe would wait for a writer: look before.
+    let kind = fs::metadata(path).map_err(Error::io(path))?;
+    if kind.is_dir() {
         return Err(Error::malformed(path, "a directory, not an image"));
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::malformed(path, format!("larger than {} MiB, not a photo", MAX_FILE >> 20)));
+    if !kind.is_file() {
+        return Err(Error::malformed(path, "is not a regular file; an image from a pipe is read with -"));
     }
-    from_bytes(&bytes, options).map_err(|reason| Error::malformed(path, reason))
+    read_from(File::open(path).map_err(Error::io(path))?, path, options)
+}
+
+/// Reads a photo to its end, for example from standard input. `name` is for messages.
+///
+/// # Errors
+/// As [`rgb8`].
+pub fn read_from(source: impl Read, name: &Path, options: &Options) -> Result<RgbImage, Error> {
+    let mut bytes = Vec::new();
+    source.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(Error::io(name))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Error::malformed(name, format!("larger than {} MiB, not a photo", MAX_FILE >> 20)));
+    }
+    from_bytes(&bytes, options).map_err(|reason| Error::malformed(name, reason))
 }
 
 /// Decodes the bytes of an image file.

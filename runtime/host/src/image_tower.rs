@@ -146,6 +146,17 @@ impl<'a> ImageTower<'a> {
         self.engine.run(&self.pixels)
     }
 
+    /// Lets later runs remember which patches end in which token. Results stay the same to the last bit.
+    pub fn trace(&mut self) {
+        self.engine.trace();
+    }
+
+    /// For each patch in raster order the token that it ended in, as [`Vision::embed_traced`] counts them; `None` before [`ImageTower::trace`]
+    /// or if the engine can't tell.
+    pub fn tokens(&self) -> Option<&[u16]> {
+        self.engine.tokens()
+    }
+
     /// The loaded pixels `[H, W, 3]`.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels

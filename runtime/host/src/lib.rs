@@ -2,7 +2,7 @@
 //!
 //! [`Mapping`] lends a model file to the runtime and [`threads`] says how many workers it gets. An [`ImageTower`] or a [`TextTower`]
 //! is such a file with an [`engine`] and all buffers it works in; a [`Classifier`] is an image tower and labels to choose from,
-//! which come with the file or from a [`LabelBank`] that a text tower makes.
+//! which come with the file or from a [`LabelBank`] that a text tower makes. A [`camera`] gives frames, a [`display`] shows pictures.
 //!
 //! ```no_run
 //! use edgelip::{Classifier, LabelSource, Mapping, Options, decode};
@@ -19,8 +19,10 @@
 
 #![deny(unsafe_code)]
 
+pub mod camera;
 mod classifier;
 pub mod decode;
+pub mod display;
 pub mod engine;
 mod error;
 mod guard;

@@ -12,25 +12,28 @@ use crate::Error;
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
+    /// Where it goes: the same, or what it is a symbolic link to.
+    target: PathBuf,
     writer: BufWriter<NamedTempFile>,
 }
 
 impl Output {
-    /// Starts a file beside its final place.
+    /// Starts a file beside its final place. That of a symbolic link is where it leads to: the link stays.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it exists and is not to be replaced, or is no regular file; [`Error::Io`] if the folder can't be
-    /// written to.
+    /// [`Error::Malformed`] if it exists and is not to be replaced, is no regular file, or is a circle of links; [`Error::Io`] if the
+    /// folder can't be written to.
     pub fn create(path: impl AsRef<Path>, replace: bool) -> Result<Self, Error> {
         let path = path.as_ref().to_path_buf();
         Self::check(&path, replace)?;
-        let folder = match path.parent() {
+        let target = target(&path)?;
+        let folder = match target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         fs::metadata(folder).map_err(Error::io(folder))?;
         let file = tempfile::Builder::new().prefix(".edgelip-").tempfile_in(folder).map_err(Error::io(&path))?;
-        Ok(Output { path, writer: BufWriter::with_capacity(1 << 16, file) })
+        Ok(Output { path, target, writer: BufWriter::with_capacity(1 << 16, file) })
     }
 
     /// Whether [`Output::create`] would refuse the path, to know before long work.
@@ -53,10 +56,10 @@ impl Output {
     /// # Errors
     /// [`Error::Io`].
     pub fn commit(self) -> Result<(), Error> {
-        let path = self.path;
-        let file = self.writer.into_inner().map_err(|error| Error::io(&path)(error.into_error()))?;
+        let Output { path, target, writer } = self;
+        let file = writer.into_inner().map_err(|error| Error::io(&path)(error.into_error()))?;
         readable(file.as_file()).map_err(Error::io(&path))?;
-        file.persist(&path).map_err(|error| Error::io(&path)(error.error))?;
+        file.persist(&target).map_err(|error| Error::io(&path)(error.error))?;
         Ok(())
     }
 
@@ -83,6 +86,21 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
+}
+
+/// Most links that are followed, as many as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// Where a chain of symbolic links ends, though nothing may be there yet.
+fn target(path: &Path) -> Result<PathBuf, Error> {
+    let mut target = path.to_path_buf();
+    for _ in 0..=MAX_LINKS {
+        match fs::read_link(&target) {
+            Ok(link) => target = target.parent().unwrap_or(Path::new("")).join(link),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(Error::malformed(path, "too many symbolic links"))
 }
 
 /// Temporary files are private; a result is for everyone whom the user's mask lets read it.
@@ -128,6 +146,28 @@ mod tests {
         output.write_all(b"new").unwrap();
         output.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_is_written_through() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("models")).unwrap();
+        symlink("models/v1.onnx", at("latest.onnx")).unwrap();
+        symlink(at("latest.onnx"), at("model.onnx")).unwrap();
+        for text in ["new", "newer"] {
+            let mut output = Output::create(at("model.onnx"), true).unwrap();
+            output.write_all(text.as_bytes()).unwrap();
+            assert_eq!(output.path(), at("model.onnx"));
+            output.commit().unwrap();
+            assert_eq!(fs::read(at("models/v1.onnx")).unwrap(), text.as_bytes());
+            assert!(at("latest.onnx").is_symlink() && at("model.onnx").is_symlink());
+        }
+        assert!(Output::create(at("model.onnx"), false).unwrap_err().to_string().contains("--force"));
+        symlink("circle", at("circle")).unwrap();
+        assert!(Output::create(at("circle"), true).unwrap_err().to_string().contains("too many symbolic links"));
     }
 
     #[test]

@@ -106,6 +106,28 @@ fn one_bad_image_does_not_stop_the_others() {
 }
 
 #[test]
+#[cfg(unix)]
+fn an_image_comes_from_a_file_or_standard_input_and_never_waits_in_a_pipe() {
+    let models = Models::new();
+    let (vision, tower, image, pipe) =
+        (models.path("vision.onnx"), models.path("text.onnx"), models.image("a.png", 9, 7), models.path("pipe"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let options = ["--model", str(&vision), "--text", str(&tower), "--labels", "cat,dog", "--json"];
+    assert!(fail(&[&["classify", str(&pipe)], &options[..]].concat()).contains("not a regular file"));
+
+    let program = program();
+    let piped = Command::new(&program[0])
+        .args(&program[1..])
+        .args(["classify", "-"])
+        .args(options)
+        .stdin(fs::File::open(&image).unwrap())
+        .output()
+        .unwrap();
+    let named = json(&succeed(&[&["classify", str(&image)], &options[..]].concat()));
+    assert_eq!(json(text(&piped.stdout))[0]["labels"], named[0]["labels"]);
+}
+
+#[test]
 fn threads_do_not_change_a_bit() {
     let models = Models::new();
     let (vision, image) = (models.path("vision.onnx"), models.image("a.png", 99, 77));

@@ -22,7 +22,7 @@ Examples:
   edgelip classify *.jpg --model model.onnx --labels \"cat,dog,red apple\" --text text.onnx --json
   edgelip classify cat.jpg --model other.onnx --engine tract --preprocess imagenet --labels-file imagenet.txt")]
 pub struct Args {
-    /// JPEG, PNG or WebP files
+    /// JPEG, PNG or WebP files; - is standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
 

@@ -23,7 +23,7 @@ Examples:
   edgelip embed *.jpg --model model.onnx -o images.npy
   edgelip embed --texts captions.txt --model text.onnx -o texts.npy")]
 pub struct Args {
-    /// JPEG, PNG or WebP files
+    /// JPEG, PNG or WebP files; - is standard input
     #[arg(value_name = "IMAGE", required_unless_present = "texts", conflicts_with = "texts")]
     images: Vec<PathBuf>,
 

@@ -14,6 +14,7 @@ mod preprocess;
 mod progress;
 mod tokenize;
 mod tune;
+mod watch;
 
 use std::any::Any;
 use std::fmt::Display;
@@ -44,6 +45,7 @@ enum Command {
     Tokenize(tokenize::Args),
     Bench(bench::Args),
     Tune(tune::Args),
+    Watch(Box<watch::Args>),
 }
 
 /// How a command ended that did its work.
@@ -95,6 +97,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Command::Tokenize(args) => tokenize::run(&args, &mut out),
         Command::Bench(args) => bench::run(&args, &mut out),
         Command::Tune(args) => tune::run(&args, &mut out),
+        Command::Watch(args) => watch::run(&args, &mut out),
     };
     out.flush()?;
     outcome

@@ -1,5 +1,6 @@
 //! Photos as commands read them.
 
+use std::io;
 use std::path::Path;
 
 use anyhow::Result;
@@ -32,13 +33,17 @@ pub enum AlphaName {
 }
 
 impl PictureArgs {
-    /// Reads a photo, and warns if it will be seen otherwise than people see it.
+    /// Reads a photo, from standard input if its name is `-`, and warns if it will be seen otherwise than people see it.
     pub fn read(&self, path: &Path) -> Result<RgbImage> {
         let alpha = match self.alpha {
             AlphaName::White => Alpha::White,
             AlphaName::Drop => Alpha::Drop,
         };
-        let image = decode::rgb8_with(path, &Options { rotate: self.exif, alpha, ..Options::default() })?;
+        let options = Options { rotate: self.exif, alpha, ..Options::default() };
+        let image = match path.as_os_str() == "-" {
+            true => decode::read_from(io::stdin().lock(), Path::new("standard input"), &options)?,
+            false => decode::rgb8_with(path, &options)?,
+        };
         if image.is_turned {
             warn(format!("{}: is stored turned or mirrored; give --exif to set it upright", path.display()));
         }

@@ -35,6 +35,14 @@ pub trait ImageEngine: Send {
 
     /// Bytes of work space, if the engine knows.
     fn scratch_bytes(&self) -> Option<usize>;
+
+    /// Lets later runs remember which patches end in which token; engines that can't tell do nothing.
+    fn trace(&mut self) {}
+
+    /// For each patch the token that it ended in; `None` if nothing was traced.
+    fn tokens(&self) -> Option<&[u16]> {
+        None
+    }
 }
 
 /// A loaded text tower.

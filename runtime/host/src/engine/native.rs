@@ -12,6 +12,8 @@ pub struct NativeImage<'a> {
     pool: Pool,
     scratch: Vec<f32>,
     embedding: Vec<f32>,
+    /// For each patch the token that it ended in, if that is asked for.
+    tokens: Option<Vec<u16>>,
 }
 
 impl<'a> NativeImage<'a> {
@@ -23,15 +25,27 @@ impl<'a> NativeImage<'a> {
         let pool = Pool::new(threads);
         let scratch = buffer(vision.scratch_len(pool.workers())?)?;
         let embedding = buffer(vision.shape().embedding)?;
-        Ok(NativeImage { vision, pool, scratch, embedding })
+        Ok(NativeImage { vision, pool, scratch, embedding, tokens: None })
     }
 }
 
 impl ImageEngine for NativeImage<'_> {
     fn run(&mut self, pixels: &[u8]) -> Result<Output<'_>, Error> {
-        self.vision.embed(pixels, &mut self.scratch, &self.pool, &mut self.embedding)?;
-        check_finite(&self.embedding)?;
-        Ok(Output { embedding: Some(&self.embedding), logits: None })
+        let NativeImage { vision, pool, scratch, embedding, tokens } = self;
+        match tokens {
+            Some(tokens) => vision.embed_traced(pixels, scratch, pool, embedding, tokens)?,
+            None => vision.embed(pixels, scratch, pool, embedding)?,
+        }
+        check_finite(embedding)?;
+        Ok(Output { embedding: Some(embedding), logits: None })
+    }
+
+    fn trace(&mut self) {
+        self.tokens = Some(vec![0; self.vision.shape().grid().iter().product()]);
+    }
+
+    fn tokens(&self) -> Option<&[u16]> {
+        self.tokens.as_deref()
     }
 
     fn scratch_bytes(&self) -> Option<usize> {
