@@ -34,12 +34,8 @@ fn main() {
         let raw = out.join(path.with_extension("rgb").file_name().expect("a file"));
         fs::write(&raw, photo.as_raw()).unwrap_or_else(|error| panic!("{}: {error}", raw.display()));
         let (width, height) = photo.dimensions();
-        let name = stem(path);
-        writeln!(
-            linked,
-            "    Photo {{ name: {name:?}, data: include_bytes!({raw:?}), height: {height}, width: {width} }},"
-        )
-        .unwrap();
+        let (name, length) = (stem(path), photo.len());
+        writeln!(linked, "    photo!({name:?}, {raw:?}, {length}, {height}, {width}),").unwrap();
     }
     linked.push_str("];\n");
     fs::write(out.join("linked.rs"), linked).expect("OUT_DIR can be written to");

@@ -36,6 +36,15 @@ macro_rules! model {
     }};
 }
 
+macro_rules! photo {
+    ($name:literal, $path:literal, $length:literal, $height:literal, $width:literal) => {{
+        // SAFETY: the section holds nothing but constant bytes.
+        #[unsafe(link_section = ".photos")]
+        static BYTES: [u8; $length] = *include_bytes!($path);
+        Photo { name: $name, data: &BYTES, height: $height, width: $width }
+    }};
+}
+
 include!(concat!(env!("OUT_DIR"), "/linked.rs"));
 
 impl Model {

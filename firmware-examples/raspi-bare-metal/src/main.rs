@@ -80,15 +80,10 @@ impl Demo {
             self.log(format_args!("no screen: the console tells all"));
         }
         let labellers = self.open()?;
-        let mut told = false;
         loop {
             for photo in &PHOTOS {
                 self.show(&labellers, photo)?;
                 counters::wait(PAUSE, || self.console.pressed());
-            }
-            if !told {
-                self.log(format_args!("deepest stack: {} of {} bytes", stack::deepest(), stack::size()));
-                told = true;
             }
         }
     }
@@ -156,6 +151,7 @@ impl Demo {
         if let Some(screen) = &mut self.screen {
             let Ok(()) = Screen { reports: &reports, status: Some(status.as_str()) }.draw(screen);
         }
+        self.log(format_args!("deepest stack: {} of {} bytes", stack::deepest(), stack::size()));
         self.log(format_args!("shown {}", photo.name));
         Ok(())
     }
