@@ -7,7 +7,7 @@ mod seen;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Parser;
 use edgelip::decode;
 use edgelip_drawing::{Report, Screen};
@@ -111,5 +111,5 @@ fn show(display: &SimulatorDisplay<Rgb565>) -> Result<()> {
 
 #[cfg(not(feature = "window"))]
 fn show(_: &SimulatorDisplay<Rgb565>) -> Result<()> {
-    bail!("this build has no window: give --dump or --check, or build with --features window")
+    anyhow::bail!("this build has no window: give --dump or --check, or build with --features window")
 }
