@@ -51,6 +51,12 @@ pub enum Error {
     /// The tract engine can't load or run a graph.
     #[error("tract: {0}")]
     Tract(String),
+    /// The onnxruntime engine is asked for in a build without it.
+    #[error("this build has no onnxruntime engine; build with --features ort")]
+    NoOrt,
+    /// onnxruntime can't be loaded, or can't load or run a graph.
+    #[error("onnxruntime: {0}")]
+    Ort(String),
     /// Options or models that do not fit together.
     #[error("{0}")]
     Unusable(String),

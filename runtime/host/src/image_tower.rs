@@ -7,7 +7,7 @@ use edgelip_runtime::image::{Preprocess, Rgb};
 
 use crate::Error;
 use crate::engine::native::{self, NativeImage};
-use crate::engine::{Engine, ImageEngine, Output, grow};
+use crate::engine::{Engine, ImageEngine, Output, Provider, grow};
 use crate::preset::Preset;
 
 /// How to open a model.
@@ -15,7 +15,7 @@ use crate::preset::Preset;
 pub struct Options {
     /// What runs it.
     pub engine: Engine,
-    /// Threads for the native engine.
+    /// Threads for the native engine and for onnxruntime.
     pub threads: usize,
     /// Preprocessing for a file without edgelip's metadata.
     pub preset: Option<Preset>,
@@ -40,6 +40,9 @@ pub struct ImageTower<'a> {
     scratch: Vec<f32>,
 }
 
+/// What the runtime makes of a file.
+type Opened<'a> = Result<Vision<'a>, edgelip_runtime::Error>;
+
 impl<'a> ImageTower<'a> {
     /// Opens a model file's bytes, aligned as a [`Mapping`](crate::Mapping) is. `path` says where external data of a foreign file lies.
     ///
@@ -59,48 +62,43 @@ impl<'a> ImageTower<'a> {
                 Ok(Self::new(Some(vision), engine, preprocess, size))
             }
             (Engine::Native, Err(error)) => Err(error.into()),
-            (Engine::Tract, vision) => Self::open_graph(bytes, path, vision, options),
+            (Engine::Tract, vision) => Self::open_tract(bytes, path, vision, options),
+            (Engine::Ort(provider), vision) => Self::open_ort(bytes, path, vision, options, provider),
         }
     }
 
     #[cfg(feature = "tract")]
-    fn open_graph(
-        bytes: &'a [u8],
-        path: &Path,
-        vision: Result<Vision<'a>, edgelip_runtime::Error>,
-        options: &Options,
-    ) -> Result<Self, Error> {
+    fn open_tract(bytes: &'a [u8], path: &Path, vision: Opened<'a>, options: &Options) -> Result<Self, Error> {
         use crate::engine::tract::{Graph, TractImage};
         let graph = Graph::read(bytes, path)?;
-        let (vision, preset) = match (vision, options.preset) {
-            (Ok(vision), _) => (Some(vision), None),
-            (Err(_), Some(preset)) => (None, Some(preset)),
-            (Err(edgelip_runtime::Error::NotEdgelip), None) => {
-                let names: Vec<_> = Preset::ALL.iter().map(|preset| preset.0).collect();
-                return Err(Error::Unusable(format!(
-                    "the file does not say how its images are preprocessed; give --preprocess {}",
-                    names.join("|")
-                )));
-            }
-            (Err(error), None) => return Err(error.into()),
-        };
-        let size = graph.image_size(vision.as_ref().map(|vision| vision.shape().image).or(options.image_size))?;
-        let preprocess = match (&vision, preset) {
-            (Some(vision), _) => *vision.preprocess(),
-            (None, preset) => preset.unwrap_or(Preset::Clip).preprocess(size),
-        };
+        let (vision, preprocess, size) = settings(vision, &graph.inputs(), options)?;
         let engine = Box::new(TractImage::new(graph, size, preprocess)?);
         Ok(Self::new(vision, engine, preprocess, size))
     }
 
     #[cfg(not(feature = "tract"))]
-    fn open_graph(
-        _: &'a [u8],
-        _: &Path,
-        _: Result<Vision<'a>, edgelip_runtime::Error>,
-        _: &Options,
-    ) -> Result<Self, Error> {
+    fn open_tract(_: &'a [u8], _: &Path, _: Opened<'a>, _: &Options) -> Result<Self, Error> {
         Err(Error::NoTract)
+    }
+
+    #[cfg(feature = "ort")]
+    fn open_ort(
+        bytes: &'a [u8],
+        path: &Path,
+        vision: Opened<'a>,
+        options: &Options,
+        provider: Provider,
+    ) -> Result<Self, Error> {
+        use crate::engine::ort::{Graph, OrtImage};
+        let graph = Graph::read(bytes, path, provider, options.threads)?;
+        let (vision, preprocess, size) = settings(vision, &graph.inputs(), options)?;
+        let engine = Box::new(OrtImage::new(graph, size, preprocess)?);
+        Ok(Self::new(vision, engine, preprocess, size))
+    }
+
+    #[cfg(not(feature = "ort"))]
+    fn open_ort(_: &'a [u8], _: &Path, _: Opened<'a>, _: &Options, _: Provider) -> Result<Self, Error> {
+        Err(Error::NoOrt)
     }
 
     fn new(
@@ -141,7 +139,7 @@ impl<'a> ImageTower<'a> {
     /// Runs the tower on the loaded pixels.
     ///
     /// # Errors
-    /// [`Error::Runtime`] or [`Error::Tract`].
+    /// [`Error::Runtime`], [`Error::Tract`] or [`Error::Ort`].
     pub fn run(&mut self) -> Result<Output<'_>, Error> {
         self.engine.run(&self.pixels)
     }
@@ -186,4 +184,34 @@ impl<'a> ImageTower<'a> {
     pub fn scratch_bytes(&self) -> Option<usize> {
         self.engine.scratch_bytes()
     }
+}
+
+/// What a graph is fed with: as the file says, or else as the options do.
+#[cfg(any(feature = "ort", feature = "tract"))]
+#[allow(clippy::type_complexity)]
+fn settings<'a>(
+    vision: Opened<'a>,
+    inputs: &[crate::engine::graph::Port],
+    options: &Options,
+) -> Result<(Option<Vision<'a>>, Preprocess, [usize; 2]), Error> {
+    use crate::engine::graph::{image_input, image_size};
+    let (vision, preset) = match (vision, options.preset) {
+        (Ok(vision), _) => (Some(vision), None),
+        (Err(_), Some(preset)) => (None, Some(preset)),
+        (Err(edgelip_runtime::Error::NotEdgelip), None) => {
+            let names: Vec<_> = Preset::ALL.iter().map(|preset| preset.0).collect();
+            return Err(Error::Unusable(format!(
+                "the file does not say how its images are preprocessed; give --preprocess {}",
+                names.join("|")
+            )));
+        }
+        (Err(error), None) => return Err(error.into()),
+    };
+    let wanted = vision.as_ref().map(|vision| vision.shape().image).or(options.image_size);
+    let size = image_size(image_input(inputs)?, wanted)?;
+    let preprocess = match (&vision, preset) {
+        (Some(vision), _) => *vision.preprocess(),
+        (None, preset) => preset.unwrap_or(Preset::Clip).preprocess(size),
+    };
+    Ok((vision, preprocess, size))
 }

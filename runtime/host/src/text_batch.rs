@@ -39,7 +39,7 @@ impl TextTower<'_> {
         mut sink: impl FnMut(usize, T),
     ) -> Result<(), Error> {
         self.tokenizer()?;
-        if self.kind() == Engine::Tract || self.threads() == 1 {
+        if self.kind() != Engine::Native || self.threads() == 1 {
             let (engine, tokenizer) = self.parts()?;
             let mut worker = Worker { engine, tokenizer };
             return (0..count).try_for_each(|index| {

@@ -6,7 +6,7 @@ use edgelip_runtime::Text;
 
 use crate::Error;
 use crate::engine::native::{self, NativeText};
-use crate::engine::{Engine, TextEngine};
+use crate::engine::{Engine, Provider, TextEngine};
 use crate::tokenizer::Tokenizer;
 
 /// A text tower, ready to run.
@@ -27,7 +27,8 @@ impl<'a> TextTower<'a> {
         let text = Text::open(bytes, native::kernels())?;
         let engine: Box<dyn TextEngine> = match kind {
             Engine::Native => Box::new(NativeText::new(text.clone(), threads)?),
-            Engine::Tract => graph(bytes, path, &text)?,
+            Engine::Tract => tract(bytes, path, &text)?,
+            Engine::Ort(provider) => ort(bytes, path, &text, provider, threads)?,
         };
         Ok(TextTower { text, engine, kind, threads, tokenizer: None })
     }
@@ -35,7 +36,7 @@ impl<'a> TextTower<'a> {
     /// The l2-normalised embedding `[E]` of a text.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`], [`Error::Runtime`] or [`Error::Tract`].
+    /// [`Error::Tokenizer`], [`Error::Runtime`], [`Error::Tract`] or [`Error::Ort`].
     pub fn embed(&mut self, text: &str) -> Result<&[f32], Error> {
         let (engine, tokenizer) = self.parts()?;
         engine.run(&tokenizer.encode(text)?)
@@ -44,7 +45,7 @@ impl<'a> TextTower<'a> {
     /// The l2-normalised embedding `[E]` of token ids, start and end token included.
     ///
     /// # Errors
-    /// [`Error::Runtime`] or [`Error::Tract`].
+    /// [`Error::Runtime`], [`Error::Tract`] or [`Error::Ort`].
     pub fn embed_ids(&mut self, ids: &[u32]) -> Result<&[f32], Error> {
         self.engine.run(ids)
     }
@@ -91,12 +92,29 @@ impl<'a> TextTower<'a> {
 }
 
 #[cfg(feature = "tract")]
-fn graph<'a>(bytes: &[u8], path: &Path, text: &Text<'_>) -> Result<Box<dyn TextEngine + 'a>, Error> {
+fn tract<'a>(bytes: &[u8], path: &Path, text: &Text<'_>) -> Result<Box<dyn TextEngine + 'a>, Error> {
     use crate::engine::tract::{Graph, TractText};
     Ok(Box::new(TractText::new(Graph::read(bytes, path)?, text.context())?))
 }
 
 #[cfg(not(feature = "tract"))]
-fn graph<'a>(_: &[u8], _: &Path, _: &Text<'_>) -> Result<Box<dyn TextEngine + 'a>, Error> {
+fn tract<'a>(_: &[u8], _: &Path, _: &Text<'_>) -> Result<Box<dyn TextEngine + 'a>, Error> {
     Err(Error::NoTract)
+}
+
+#[cfg(feature = "ort")]
+fn ort<'a>(
+    bytes: &[u8],
+    path: &Path,
+    text: &Text<'_>,
+    provider: Provider,
+    threads: usize,
+) -> Result<Box<dyn TextEngine + 'a>, Error> {
+    use crate::engine::ort::{Graph, OrtText};
+    Ok(Box::new(OrtText::new(Graph::read(bytes, path, provider, threads)?, text.context())?))
+}
+
+#[cfg(not(feature = "ort"))]
+fn ort<'a>(_: &[u8], _: &Path, _: &Text<'_>, _: Provider, _: usize) -> Result<Box<dyn TextEngine + 'a>, Error> {
+    Err(Error::NoOrt)
 }

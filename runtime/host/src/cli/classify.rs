@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use edgelip::engine::Engine;
 use edgelip::label_set::LabelSet;
 use edgelip::{Classifier, LabelSource, Mapping, Scored};
 use serde::Serialize;
 
-use super::options::{EngineArgs, ForeignArgs, TemplateArgs, at, make_bank, options};
+use super::options::{EngineArgs, EngineName, ForeignArgs, TemplateArgs, at, make_bank, options};
 use super::picture::{self, PictureArgs};
 use super::{Outcome, bars, complain, describe, milliseconds_since, print_json};
 
@@ -117,7 +116,7 @@ fn label_source(args: &Args) -> Result<LabelSource> {
     };
     match &args.text {
         Some(text) => Ok(LabelSource::Bank(make_bank(text, &set, &args.templates.read()?, &args.engine)?)),
-        None if Engine::from(args.engine.engine) == Engine::Tract => {
+        None if args.engine.name != EngineName::Native => {
             Ok(LabelSource::Names(set.labels().iter().map(|label| label.name.clone()).collect()))
         }
         None => bail!("labels need a text tower: give it with --text"),

@@ -83,7 +83,7 @@ fn texts(args: &Args, file: &Path) -> Result<Rows> {
     }
     let threads = args.engine.threads()?;
     with_file(&args.model, |mapping| {
-        let mut tower = TextTower::open(mapping, &args.model, args.engine.engine.into(), threads)?;
+        let mut tower = TextTower::open(mapping, &args.model, args.engine.engine()?, threads)?;
         let progress = Progress::new("texts", lines.len());
         let width = tower.text().embedding();
         let (mut values, mut done) = (vec![0.0; lines.len() * width], 0);

@@ -126,7 +126,7 @@ fn print_foreign(report: &foreign::Report, out: &mut dyn Write) -> io::Result<()
     writeln!(out, "  initializers: {}", or_none(&report.missing_initializers))?;
     writeln!(
         out,
-        "Export the checkpoint with edgelip-export, or run this graph with --engine tract --preprocess PRESET."
+        "Export the checkpoint with edgelip-export, or run this graph with --engine tract (or ort) --preprocess PRESET."
     )
 }
 

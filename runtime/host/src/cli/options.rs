@@ -1,10 +1,10 @@
 //! Arguments that several commands share, and what they stand for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use edgelip::engine::Engine;
+use edgelip::engine::{Engine, Provider};
 use edgelip::label_set::{self, DEFAULT_TEMPLATE, LabelSet};
 use edgelip::preset::Preset;
 use edgelip::threads::{MAX_THREADS, default_threads};
@@ -20,14 +20,45 @@ pub enum EngineName {
     Native,
     /// tract: runs the file's graph (builds with --features tract)
     Tract,
+    /// onnxruntime: runs the file's graph, on a GPU too (builds with --features ort)
+    Ort,
 }
 
-impl From<EngineName> for Engine {
-    fn from(name: EngineName) -> Engine {
+/// What onnxruntime is and runs on.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OrtArgs {
+    /// What --engine ort runs on, if its library has it: cpu, cuda, tensorrt, xnnpack, acl, openvino, migraphx, qnn, nnapi, coreml,
+    /// directml [default: cpu]
+    #[arg(long, value_name = "PROVIDER")]
+    pub provider: Option<Provider>,
+
+    /// The library that --engine ort loads, or the folder that it is in [default: $ORT_DYLIB_PATH, or the system's libonnxruntime]
+    #[arg(long, value_name = "PATH")]
+    pub onnxruntime: Option<PathBuf>,
+}
+
+impl OrtArgs {
+    /// The engine of this name.
+    pub fn engine(&self, name: EngineName) -> Engine {
         match name {
             EngineName::Native => Engine::Native,
             EngineName::Tract => Engine::Tract,
+            EngineName::Ort => Engine::Ort(self.provider.unwrap_or_default()),
         }
+    }
+
+    /// Loads the library, if one of the engines is onnxruntime; refuses arguments that none of them is for.
+    pub fn prepare(&self, engines: &[EngineName]) -> Result<()> {
+        if engines.contains(&EngineName::Ort) {
+            #[cfg(feature = "ort")]
+            return Ok(edgelip::engine::ort::load(self.onnxruntime.as_deref())?);
+            #[cfg(not(feature = "ort"))]
+            bail!(edgelip::Error::NoOrt);
+        }
+        if self.provider.is_some() || self.onnxruntime.is_some() {
+            bail!("--provider and --onnxruntime are for --engine ort");
+        }
+        Ok(())
     }
 }
 
@@ -35,22 +66,31 @@ impl From<EngineName> for Engine {
 #[derive(Debug, Clone, Args)]
 pub struct EngineArgs {
     /// What runs the model
-    #[arg(long, value_enum, default_value_t, value_name = "ENGINE")]
-    pub engine: EngineName,
+    #[arg(long = "engine", value_enum, default_value_t, value_name = "ENGINE")]
+    pub name: EngineName,
 
-    /// Threads of the native engine [default: the physical cores that may be used]
+    #[command(flatten)]
+    pub ort: OrtArgs,
+
+    /// Threads of the engine [default: the physical cores that may be used]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS as i64))]
     pub threads: Option<u16>,
 }
 
 impl EngineArgs {
+    /// The engine, with the library that it needs.
+    pub fn engine(&self) -> Result<Engine> {
+        self.ort.prepare(&[self.name])?;
+        Ok(self.ort.engine(self.name))
+    }
+
     /// The number of threads.
     pub fn threads(&self) -> Result<usize> {
-        match (self.engine, self.threads) {
-            (EngineName::Tract, Some(2..)) => bail!("tract runs on one thread; --threads is for the native engine"),
+        match (self.name, self.threads) {
+            (EngineName::Tract, Some(2..)) => bail!("tract runs on one thread; --threads is for the other engines"),
             (EngineName::Tract, _) => Ok(1),
-            (EngineName::Native, Some(threads)) => Ok(threads.into()),
-            (EngineName::Native, None) => Ok(default_threads()),
+            (_, Some(threads)) => Ok(threads.into()),
+            (_, None) => Ok(default_threads()),
         }
     }
 }
@@ -58,7 +98,7 @@ impl EngineArgs {
 /// Preprocessing for files that are not edgelip's.
 #[derive(Debug, Clone, Args)]
 pub struct ForeignArgs {
-    /// Preprocessing of a file that is not edgelip's (with --engine tract): clip, siglip, clipa, mobileclip, vit, imagenet
+    /// Preprocessing of a file that is not edgelip's (with --engine tract or ort): clip, siglip, clipa, mobileclip, vit, imagenet
     #[arg(long, value_name = "PRESET", value_parser = parse_preset)]
     pub preprocess: Option<Preset>,
 
@@ -69,11 +109,11 @@ pub struct ForeignArgs {
 
 /// The library's options.
 pub fn options(engine: &EngineArgs, foreign: &ForeignArgs) -> Result<Options> {
-    if engine.engine == EngineName::Native && foreign.preprocess.is_some() {
-        bail!("--preprocess is for files that are not edgelip's, which need --engine tract");
+    if engine.name == EngineName::Native && foreign.preprocess.is_some() {
+        bail!("--preprocess is for files that are not edgelip's, which need --engine tract or ort");
     }
     Ok(Options {
-        engine: engine.engine.into(),
+        engine: engine.engine()?,
         threads: engine.threads()?,
         preset: foreign.preprocess,
         image_size: foreign.image_size,
@@ -138,7 +178,7 @@ where
 pub fn make_bank(path: &Path, set: &LabelSet, templates: &[String], engine: &EngineArgs) -> Result<LabelBank> {
     let threads = engine.threads()?;
     with_file(path, |mapping| {
-        let mut tower = TextTower::open(mapping, path, engine.engine.into(), threads)?;
+        let mut tower = TextTower::open(mapping, path, engine.engine()?, threads)?;
         let progress = Progress::new("labels", set.labels().len());
         Ok(LabelBank::embed(set, templates, &mut tower, &mut |done| progress.at(done))?)
     })

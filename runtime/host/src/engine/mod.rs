@@ -1,10 +1,17 @@
-//! Two ways to run a model file: in place by edgelip's own runtime, or its graph by tract.
+//! Ways to run a model file: in place by edgelip's own runtime, or its graph by tract or onnxruntime.
 
+#[cfg(any(feature = "ort", feature = "tract"))]
+pub mod graph;
 pub mod native;
+#[cfg(feature = "ort")]
+pub mod ort;
+mod provider;
 #[cfg(feature = "tract")]
 pub mod tract;
 
 use crate::Error;
+
+pub use provider::Provider;
 
 /// What runs a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,6 +21,8 @@ pub enum Engine {
     Native,
     /// tract, running the file's graph; only in builds with the feature `tract`.
     Tract,
+    /// onnxruntime, running the file's graph; only in builds with the feature `ort`.
+    Ort(Provider),
 }
 
 /// What an image tower gave, borrowed from its engine until the next run.
@@ -30,7 +39,7 @@ pub trait ImageEngine: Send {
     /// Runs the tower on pixels `[H, W, 3]` after resize and crop.
     ///
     /// # Errors
-    /// [`Error::Runtime`] or [`Error::Tract`].
+    /// [`Error::Runtime`], [`Error::Tract`] or [`Error::Ort`].
     fn run(&mut self, pixels: &[u8]) -> Result<Output<'_>, Error>;
 
     /// Bytes of work space, if the engine knows.
@@ -50,7 +59,7 @@ pub trait TextEngine: Send {
     /// The embedding `[E]` of token ids, start and end token included, l2-normalised.
     ///
     /// # Errors
-    /// [`Error::Runtime`] or [`Error::Tract`].
+    /// [`Error::Runtime`], [`Error::Tract`] or [`Error::Ort`].
     fn run(&mut self, ids: &[u32]) -> Result<&[f32], Error>;
 
     /// Bytes of work space, if the engine knows.

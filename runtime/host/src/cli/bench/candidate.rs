@@ -106,7 +106,7 @@ fn run(tower: &mut Tower<'_>) -> Result<Vec<f32>> {
 
 fn open<'a>(args: &LineupArgs, entry: Entry<'a>, engine: EngineName, mapping: &'a Mapping) -> Result<Tower<'a>> {
     if is_text(mapping)? {
-        let tower = TextTower::open(mapping, entry.path, engine.into(), entry.threads)?;
+        let tower = TextTower::open(mapping, entry.path, args.ort.engine(engine), entry.threads)?;
         let metadata = |key| File::parse(mapping).ok()?.metadata(key)?.trim().parse::<u32>().ok();
         let length = TEXT_TOKENS.min(tower.text().context());
         // What the tokens are does not matter for the time they take, but that the end comes last.

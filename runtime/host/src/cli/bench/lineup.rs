@@ -7,7 +7,7 @@ use clap::Args;
 use edgelip::Options;
 use edgelip::threads::{MAX_THREADS, default_threads};
 
-use super::super::options::{EngineName, ForeignArgs};
+use super::super::options::{EngineName, ForeignArgs, OrtArgs};
 use super::super::picture::PictureArgs;
 
 /// Models, engines and threads.
@@ -28,6 +28,9 @@ pub struct LineupArgs {
     /// What runs them, several between commas
     #[arg(long = "engine", value_enum, value_name = "ENGINE", value_delimiter = ',', default_value = "native")]
     engines: Vec<EngineName>,
+
+    #[command(flatten)]
+    pub ort: OrtArgs,
 
     /// Threads of each, several numbers between commas [default: the physical cores that may be used]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS as i64))]
@@ -96,6 +99,7 @@ impl Runner<'_> {
         match self {
             Runner::Own(EngineName::Native) => "native",
             Runner::Own(EngineName::Tract) => "tract",
+            Runner::Own(EngineName::Ort) => "ort",
             Runner::Peer(name, _) => name,
         }
     }
@@ -126,9 +130,10 @@ impl LineupArgs {
     /// All that take part, in their order in reports.
     pub fn entries(&self) -> Result<Vec<Entry<'_>>> {
         let tract = self.engines.contains(&EngineName::Tract);
-        if !tract && self.foreign.preprocess.is_some() {
-            bail!("--preprocess is for files that are not edgelip's, which need --engine tract");
+        if self.engines.iter().all(|&engine| engine == EngineName::Native) && self.foreign.preprocess.is_some() {
+            bail!("--preprocess is for files that are not edgelip's, which need --engine tract or ort");
         }
+        self.ort.prepare(&self.engines)?;
         let only_tract = tract && self.engines.len() == 1 && self.peers.is_empty();
         if only_tract && self.threads.iter().any(|&threads| threads > 1) {
             bail!("tract runs on one thread; --threads is for the other engines");
@@ -153,7 +158,7 @@ impl LineupArgs {
     pub fn options(&self, engine: EngineName, threads: usize) -> Options {
         let native = engine == EngineName::Native;
         Options {
-            engine: engine.into(),
+            engine: self.ort.engine(engine),
             threads,
             preset: self.foreign.preprocess.filter(|_| !native),
             image_size: self.foreign.image_size.filter(|_| !native),
