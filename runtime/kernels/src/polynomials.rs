@@ -25,4 +25,4 @@ pub const GELU: [f32; 9] = [
 ];
 
 /// `-2 √(2/π)` and that times 0.044715: the slope of GELU's approximation by the hyperbolic tangent.
-pub const TANH_GELU: [f32; 2] = [-0.071_354_815, -1.595_769_1];
+pub const TANH_GELU: [f32; 2] = [-0.071_354_815, -1.595_769_2];
