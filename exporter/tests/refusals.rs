@@ -73,7 +73,7 @@ fn files_that_are_damaged_or_missing() {
     fs::write(folder.path().join("tokenizer.json"), "{}").expect("written");
     refused(folder.path(), "--text text.onnx", "tokenizer.json: not a usable tokenizer");
     refused(Path::new("/nowhere"), "-o model.onnx", "/nowhere: No such file");
-    refused(&shared("tiny-clip/config.json"), "-o model.onnx", "not a folder");
+    refused(&shared("tiny-clip/config.json"), "-o model.onnx", "a configuration, not weights");
 }
 
 #[test]

@@ -1,24 +1,20 @@
 //! One safetensors file: a header of names, types, shapes and offsets, then the bytes.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use super::element::Element;
+use super::{Container, region};
 use crate::error::Error;
 use crate::source::Tensor;
 
 /// Largest header the format allows.
-const MAX_HEADER: u64 = 100_000_000;
-/// Bytes converted at a time; a multiple of every element's size.
-const CHUNK: usize = 1 << 18;
-
-/// Appends the elements that some bytes hold.
-type Widen = fn(&[u8], &mut Vec<f32>);
+pub(super) const MAX_HEADER: u64 = 100_000_000;
 
 /// An open file whose header was found to fit its length.
 #[derive(Debug)]
@@ -60,46 +56,47 @@ impl Shard {
         Ok(Shard { path, file: Mutex::new(file), metadata, names, data })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.metadata.info(name)
+    }
+}
+
+impl Container for Shard {
+    fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.names.iter().map(String::as_str))
     }
 
-    pub(super) fn info(&self, name: &str) -> Option<&TensorInfo> {
-        self.metadata.info(name)
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.info(name).map(|info| info.shape.as_slice())
     }
 
-    pub(super) fn read(&self, name: &str) -> Result<Tensor, Error> {
+    fn read(&self, name: &str) -> Result<Tensor, Error> {
         let info = self.info(name).ok_or_else(|| Error::MissingTensor(name.into()))?;
-        let (size, widen): (usize, Widen) = match info.dtype {
-            Dtype::F32 => (4, |bytes, out| out.extend(words(bytes).map(f32::from_le_bytes))),
-            Dtype::F16 => (2, |bytes, out| out.extend(words(bytes).map(|word| f16::from_le_bytes(word).to_f32()))),
-            Dtype::BF16 => (2, |bytes, out| out.extend(words(bytes).map(|word| bf16::from_le_bytes(word).to_f32()))),
-            other => {
-                let reason = format!("tensor `{name}` is of type {other:?}; F32, F16 and BF16 are read");
-                return Err(Error::malformed(&self.path, reason));
-            }
-        };
+        let element = element(info.dtype);
+        let bad = |reason| Error::malformed(&self.path, format!("tensor `{name}` {reason}"));
+        element.widen().map_err(bad)?;
         let (start, end) = info.data_offsets;
-        let mut data = Vec::with_capacity((end - start) / size);
-        let mut buffer = vec![0; CHUNK.min(end - start)];
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(self.data + start as u64)).map_err(Error::io(&self.path))?;
-        let mut left = end - start;
-        while left > 0 {
-            let chunk = &mut buffer[..CHUNK.min(left)];
-            file.read_exact(chunk).map_err(Error::io(&self.path))?;
-            widen(chunk, &mut data);
-            left -= chunk.len();
-        }
+        let data = region::read(&mut file, self.data + start as u64, (end - start) / element.size(), element)
+            .map_err(Error::io(&self.path))?;
         Ok(Tensor { shape: info.shape.clone(), data })
     }
 }
 
-/// The bytes in groups of `N`.
-fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
-    bytes.as_chunks::<N>().0.iter().copied()
+fn element(dtype: Dtype) -> Element {
+    match dtype {
+        Dtype::F64 => Element::F64,
+        Dtype::F32 => Element::F32,
+        Dtype::F16 => Element::F16,
+        Dtype::BF16 => Element::Bf16,
+        Dtype::I64 => Element::Other("I64", 8),
+        Dtype::I32 => Element::Other("I32", 4),
+        Dtype::U8 => Element::Other("U8", 1),
+        Dtype::BOOL => Element::Other("BOOL", 1),
+        _ => Element::Other("another", 1),
+    }
 }

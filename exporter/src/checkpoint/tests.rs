@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
 const VALUES: [f32; 6] = [0.0, -1.5, 2.0, 0.125, -65504.0, 3.0];
 
 fn bytes(dtype: Dtype) -> Vec<u8> {
@@ -112,7 +115,16 @@ fn hostile_headers_are_errors() {
 #[test]
 fn other_layouts_get_a_hint() {
     assert!(complaint(&folder(&[])).contains("neither"));
-    assert!(complaint(&folder(&[("pytorch_model.bin", b"")])).contains("save_pretrained"));
+    assert!(complaint(&folder(&[("pytorch_model.bin", b"")])).contains("too few"));
+    assert!(
+        complaint(&folder(&[("a.pt", b"PK"), ("b.pth", b"PK")])).contains("several files of weights, a.pt and b.pth")
+    );
+    assert!(complaint(&folder(&[(SINGLE, b"version https://git-lfs.github.com/spec/v1")])).contains("git lfs pull"));
+    let legacy = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.";
+    assert!(
+        complaint(&folder(&[("old.pt", legacy)]))
+            .contains("convert it with `python -c \"import torch; torch.save(torch.load('")
+    );
     let integers = {
         let data = [0; 8];
         let view = TensorView::new(Dtype::I64, vec![1], &data).expect("a valid view");

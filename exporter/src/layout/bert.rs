@@ -8,6 +8,9 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::source::{ModelConfig, Provenance, TextConfig};
 
+/// What precedes the names of the projection behind the pooling, which has a file of its own.
+pub(super) const DENSE: &str = "dense.";
+
 /// What precedes the tensors is found by the one that every BERT has.
 const TOKENS: &str = "embeddings.word_embeddings.weight";
 
@@ -23,22 +26,36 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
     let path = modules.transformer.join("config.json");
     let config = Fields::read(&path)?;
     let kind = config.text("model_type", "")?;
-    if kind != "bert" {
-        return Err(config.error("model_type", format!("`{kind}` is not supported as a text tower; `bert` is")));
+    if !["bert", "distilbert"].contains(&kind.as_str()) {
+        let reason = format!("`{kind}` is not supported as a text tower; `bert` and `distilbert` are");
+        return Err(config.error("model_type", reason));
     }
     let text = bert_config::text(&config, &modules)?;
     let positions = config.size("max_position_embeddings", 512)?;
     let kinds = config.size("type_vocab_size", 2)?;
     let prefix = checkpoint.names().find_map(|name| name.strip_suffix(TOKENS)).unwrap_or_default().to_owned();
-    let expected = tensors(&text, positions, kinds, norm_parts(checkpoint, &prefix));
+    let mut expected = match kind.as_str() {
+        "bert" => tensors(&text, positions, kinds, norm_parts(checkpoint, &prefix)),
+        _ => distilled_tensors(&text, positions),
+    };
+    expected.iter_mut().for_each(|tensor| tensor.name.insert_str(0, &prefix));
+    let embedding = match &modules.dense {
+        Some(folder) => bert_config::dense(folder, text.width)?,
+        None => text.width,
+    };
+    if modules.dense.is_some() {
+        let projection = format!("{DENSE}linear.weight");
+        push(&mut expected, "text.projection.weight".into(), projection, &[embedding, text.width]);
+    }
     let ignored = |name: &str| {
-        ["pooler.", "cls."].iter().any(|part| name.starts_with(part))
+        let name = name.strip_prefix(&prefix).unwrap_or(name);
+        ["pooler.", "cls.", "vocab_"].iter().any(|part| name.starts_with(part))
             || ["embeddings.position_ids", "embeddings.token_type_ids"].contains(&name)
     };
-    let tensors = match_tensors(checkpoint, &prefix, expected, ["BERT", "config.json"], ignored)?;
+    let tensors = match_tensors(checkpoint, "", expected, ["BERT", "config.json"], ignored)?;
     let model = ModelConfig {
         family: "bert".into(),
-        embedding: text.width,
+        embedding,
         vision: None,
         text: Some(text),
         preprocess: None,
@@ -86,6 +103,36 @@ fn tensors(text: &TextConfig, positions: usize, kinds: usize, [gain, bias]: [&st
         push_pair(&mut expected, &format!("{ours}.fc1"), &format!("{theirs}.intermediate.dense"), &[mlp, width]);
         push_pair(&mut expected, &format!("{ours}.fc2"), &format!("{theirs}.output.dense"), &[width, mlp]);
         norm(&mut expected, &format!("{ours}.norm2"), &format!("{theirs}.output"));
+    }
+    expected
+}
+
+/// The same tower by DistilBERT's names; it knows no types of tokens.
+fn distilled_tensors(text: &TextConfig, positions: usize) -> Vec<Expected> {
+    let (width, mlp) = (text.width, text.mlp);
+    let mut expected = Vec::new();
+    for (canonical, name, rows) in
+        [("text.token.weight", "word", text.vocabulary), ("text.position", "position", positions)]
+    {
+        push(&mut expected, canonical.into(), format!("embeddings.{name}_embeddings.weight"), &[rows, width]);
+    }
+    let norm = "embeddings.LayerNorm";
+    push_view(&mut expected, "text.token_type".into(), format!("{norm}.bias"), &[width], View::Zeros);
+    push_pair(&mut expected, "text.embed_norm", norm, &[width]);
+    for block in 0..text.blocks {
+        let (ours, theirs) = (format!("text.blocks.{block}"), format!("transformer.layer.{block}"));
+        for part in ["q", "k", "v", "out"] {
+            push_pair(
+                &mut expected,
+                &format!("{ours}.{part}"),
+                &format!("{theirs}.attention.{part}_lin"),
+                &[width, width],
+            );
+        }
+        push_pair(&mut expected, &format!("{ours}.norm1"), &format!("{theirs}.sa_layer_norm"), &[width]);
+        push_pair(&mut expected, &format!("{ours}.fc1"), &format!("{theirs}.ffn.lin1"), &[mlp, width]);
+        push_pair(&mut expected, &format!("{ours}.fc2"), &format!("{theirs}.ffn.lin2"), &[width, mlp]);
+        push_pair(&mut expected, &format!("{ours}.norm2"), &format!("{theirs}.output_layer_norm"), &[width]);
     }
     expected
 }

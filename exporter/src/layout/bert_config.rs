@@ -15,36 +15,63 @@ pub(super) struct Modules {
     pub(super) transformer: PathBuf,
     /// The folder of the pooling's `config.json`.
     pub(super) pooling: PathBuf,
+    /// The folder of a projection behind the pooling, with a `config.json` too.
+    pub(super) dense: Option<PathBuf>,
 }
 
 /// Reads `modules.json`; without one, the weights lie in the folder itself and the pooling in `1_Pooling`.
 pub(super) fn modules(folder: &Path) -> Result<Modules, Error> {
     let path = folder.join("modules.json");
     if !path.exists() {
-        return Ok(Modules { transformer: folder.into(), pooling: folder.join("1_Pooling") });
+        return Ok(Modules { transformer: folder.into(), pooling: folder.join("1_Pooling"), dense: None });
     }
-    let (mut transformer, mut pooling) = (None, None);
+    let (mut transformer, mut pooling, mut dense, mut is_clip) = (None, None, None, false);
     for module in Fields::read_list(&path)? {
         let (kind, place) = (module.text("type", "")?, module.text("path", "")?);
         if Path::new(&place).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
             return Err(module.error("path", format!("`{place}` is not a folder in this one")));
         }
         match (kind.rsplit('.').next(), &transformer, &pooling) {
+            (Some("CLIPModel"), None, None) => (transformer, is_clip) = (Some(folder.join(place)), true),
             (Some("Transformer"), None, None) => transformer = Some(folder.join(place)),
-            (Some("Pooling"), Some(_), None) => pooling = Some(folder.join(place)),
+            (Some("Pooling"), Some(_), None) if !is_clip => pooling = Some(folder.join(place)),
+            (Some("Dense"), Some(_), Some(_)) if dense.is_none() => dense = Some(folder.join(place)),
             (Some("Normalize"), Some(_), Some(_)) => {}
+            (Some("Normalize"), Some(_), None) if is_clip => {}
             _ => {
-                let reason =
-                    format!("`{kind}` is not supported here; Transformer, Pooling and Normalize in this order are");
+                let reason = format!(
+                    "`{kind}` is not supported here; Transformer, Pooling, Dense and Normalize in this order are, or CLIPModel alone"
+                );
                 return Err(module.error("type", reason));
             }
         }
     }
     match (transformer, pooling) {
-        (Some(transformer), Some(pooling)) => Ok(Modules { transformer, pooling }),
+        (Some(transformer), Some(pooling)) => Ok(Modules { transformer, pooling, dense }),
+        // A CLIP's towers do their own pooling.
+        (Some(transformer), None) if is_clip => Ok(Modules { pooling: transformer.clone(), transformer, dense }),
         _ => Err(Error::malformed(&path, "lists no Transformer and Pooling")),
     }
 }
+
+/// Keys of `config.json` by what they tell: BERT's, or DistilBERT's.
+struct Keys {
+    width: &'static str,
+    heads: &'static str,
+    blocks: &'static str,
+    mlp: &'static str,
+    activation: &'static str,
+}
+
+const BERT: Keys = Keys {
+    width: "hidden_size",
+    heads: "num_attention_heads",
+    blocks: "num_hidden_layers",
+    mlp: "intermediate_size",
+    activation: "hidden_act",
+};
+const DISTILBERT: Keys =
+    Keys { width: "dim", heads: "n_heads", blocks: "n_layers", mlp: "hidden_dim", activation: "activation" };
 
 /// The tower that `config.json`, the pooling and `sentence_bert_config.json` describe. Its end token is not known yet.
 pub(super) fn text(config: &Fields, modules: &Modules) -> Result<TextConfig, Error> {
@@ -57,18 +84,20 @@ pub(super) fn text(config: &Fields, modules: &Modules) -> Result<TextConfig, Err
     if positions != "absolute" {
         return Err(config.error("position_embedding_type", format!("`{positions}` is not supported; `absolute` is")));
     }
-    let (width, heads) = (config.size("hidden_size", 768)?, config.size("num_attention_heads", 12)?);
+    let is_distilled = config.text("model_type", "")? == "distilbert";
+    let keys = if is_distilled { DISTILBERT } else { BERT };
+    let (width, heads) = (config.size(keys.width, 768)?, config.size(keys.heads, 12)?);
     if !width.is_multiple_of(heads) {
-        return Err(config.error("num_attention_heads", format!("{heads} does not divide hidden_size {width}")));
+        return Err(config.error(keys.heads, format!("{heads} does not divide {} {width}", keys.width)));
     }
-    let blocks = config.size("num_hidden_layers", 12)?;
+    let blocks = config.size(keys.blocks, if is_distilled { 6 } else { 12 })?;
     if blocks > MAX_BLOCKS {
         let reason = format!("{blocks} is more than the {MAX_BLOCKS} that are supported");
-        return Err(config.error("num_hidden_layers", reason));
+        return Err(config.error(keys.blocks, reason));
     }
-    let activation = config.text("hidden_act", "gelu")?;
+    let activation = config.text(keys.activation, "gelu")?;
     if activation != "gelu" {
-        return Err(config.error("hidden_act", format!("activation `{activation}` is not supported; `gelu` is")));
+        return Err(config.error(keys.activation, format!("activation `{activation}` is not supported; `gelu` is")));
     }
     let eps = config.number("layer_norm_eps", 1e-12)?;
     if !(eps > 0.0 && eps < 1.0) {
@@ -82,13 +111,30 @@ pub(super) fn text(config: &Fields, modules: &Modules) -> Result<TextConfig, Err
         width,
         heads,
         blocks,
-        mlp: config.size("intermediate_size", 3072)?,
+        mlp: config.size(keys.mlp, 3072)?,
         activation: Activation::Gelu,
         norm_eps: eps as f32,
         norm: NormPlace::Post,
         eot: 0,
         pooling: TextPooling::Mean,
     })
+}
+
+/// Length of the embeddings that a projection behind the pooling makes of `width` values.
+pub(super) fn dense(folder: &Path, width: usize) -> Result<usize, Error> {
+    let config = Fields::read(&folder.join("config.json"))?;
+    let inputs = config.size("in_features", width)?;
+    if inputs != width {
+        return Err(config.error("in_features", format!("{inputs}, but the tokens have {width} values")));
+    }
+    if config.flag("bias", true)? {
+        return Err(config.error("bias", "only `false` is supported"));
+    }
+    let activation = config.text("activation_function", "torch.nn.modules.activation.Tanh")?;
+    if activation.rsplit('.').next() != Some("Identity") {
+        return Err(config.error("activation_function", format!("`{activation}` is not supported; Identity is")));
+    }
+    config.size("out_features", width)
 }
 
 /// Refuses every pooling but the mean: another one gives embeddings that are plausible, and wrong.

@@ -126,8 +126,8 @@ fn settings_that_would_go_wrong_silently_are_refused() {
         assert!(refusal(&folder).contains("1_Pooling/config.json"), "{key}");
     }
     let folder = copy();
-    edit(&folder, "modules.json", |modules| modules[2]["type"] = json!("sentence_transformers.models.Dense"));
-    assert!(refusal(&folder).contains("models.Dense` is not supported"));
+    edit(&folder, "modules.json", |modules| modules[2]["type"] = json!("sentence_transformers.models.LSTM"));
+    assert!(refusal(&folder).contains("models.LSTM` is not supported"));
     let folder = copy();
     edit(&folder, "modules.json", |modules| modules[1]["path"] = json!("../elsewhere"));
     assert!(refusal(&folder).contains("is not a folder in this one"));
@@ -149,4 +149,74 @@ fn tensors_and_tokenizers_that_do_not_fit_are_refused() {
     let said =
         Layout::open(folder.path(), &Options::default()).expect("opens").tokenizer().expect_err("refused").to_string();
     assert!(said.contains("has neither tokenizer.json"), "{said}");
+}
+
+/// A projection behind the pooling, of 24 values to `rows`.
+fn with_dense(folder: &TempDir, rows: usize) {
+    let place = folder.path().join("2_Dense");
+    fs::create_dir(&place).expect("made");
+    let config = json!({
+        "in_features": 24, "out_features": rows, "bias": false, "activation_function": "torch.nn.modules.linear.Identity",
+    });
+    fs::write(place.join("config.json"), config.to_string()).expect("written");
+    let data: Vec<u8> = (0..rows * 24).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    let view = TensorView::new(safetensors::Dtype::F32, vec![rows, 24], &data).expect("a view");
+    fs::write(place.join("model.safetensors"), serialize([("linear.weight", view)], None).expect("bytes"))
+        .expect("written");
+    edit(folder, "modules.json", |modules| {
+        modules[2] = json!({"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"});
+    });
+}
+
+#[test]
+fn a_projection_may_follow_the_pooling() {
+    let folder = copy();
+    with_dense(&folder, 10);
+    let bert = Layout::open(folder.path(), &Options::default()).expect("opens");
+    assert_eq!(bert.model().embedding, 10);
+    let projection = bert.tensor("text.projection.weight").expect("there");
+    assert_eq!((projection.shape, projection.data[25]), (vec![10, 24], 25.0));
+    assert_eq!(bert.checkpoint().files().count(), 2);
+    for (key, value) in
+        [("bias", json!(true)), ("activation_function", json!("torch.nn.Tanh")), ("in_features", json!(20))]
+    {
+        let folder = copy();
+        with_dense(&folder, 10);
+        edit(&folder, "2_Dense/config.json", |config| config[key] = value);
+        assert!(refusal(&folder).contains(&format!("2_Dense/config.json: {key}")), "{key}");
+    }
+    edit(&folder, "2_Dense/config.json", |config| config["out_features"] = json!(11));
+    assert!(refusal(&folder).contains("`dense.linear.weight` is [10, 24], but config.json makes it [11, 24]"));
+}
+
+#[test]
+fn distilbert_is_a_bert_without_types() {
+    let folder = copy();
+    edit(&folder, "config.json", |config| {
+        *config = json!({
+            "model_type": "distilbert", "dim": 24, "n_heads": config["num_attention_heads"], "n_layers": config["num_hidden_layers"],
+            "hidden_dim": config["intermediate_size"], "vocab_size": config["vocab_size"],
+            "max_position_embeddings": config["max_position_embeddings"],
+        });
+    });
+    rename(&folder, |name| {
+        let name =
+            name.replace("encoder.layer", "transformer.layer").replace("attention.output.LayerNorm", "sa_layer_norm");
+        let name =
+            name.replace("attention.output.dense", "attention.out_lin").replace("intermediate.dense", "ffn.lin1");
+        let name = name.replace("output.dense", "ffn.lin2").replace("output.LayerNorm", "output_layer_norm");
+        let name =
+            name.replace("attention.self.query", "attention.q_lin").replace("attention.self.key", "attention.k_lin");
+        (!name.contains("token_type")).then(|| name.replace("attention.self.value", "attention.v_lin"))
+    });
+    let (own, bert) = (
+        Layout::open(&fixture(), &Options::default()).expect("opens"),
+        Layout::open(folder.path(), &Options::default()).expect("opens"),
+    );
+    for name in
+        ["text.embed_norm.weight", "text.blocks.1.v.bias", "text.blocks.0.fc2.weight", "text.blocks.2.norm2.bias"]
+    {
+        assert_eq!(bert.tensor(name).expect("there"), own.tensor(name).expect("there"), "{name}");
+    }
+    assert_eq!(bert.tensor("text.token_type").expect("there").data, [0.0; 24]);
 }

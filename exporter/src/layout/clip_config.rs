@@ -63,7 +63,8 @@ fn section(config: &Fields, key: &str) -> Result<Fields, Error> {
     Ok(config.nested(key)?.unwrap_or_else(|| config.empty(key)))
 }
 
-fn vision(config: &Fields) -> Result<VisionConfig, Error> {
+/// The image tower; an empty object has transformers' defaults.
+pub(super) fn vision(config: &Fields) -> Result<VisionConfig, Error> {
     let channels = config.size("num_channels", 3)?;
     if channels != 3 {
         return Err(config.error("num_channels", format!("{channels} colour channels; only 3 are supported")));

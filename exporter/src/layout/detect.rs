@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::fields::Fields;
-use super::{Options, Parts, bert, bert_config, clip};
+use super::{Options, Parts, bert, bert_config, clip, open_clip};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 
@@ -19,8 +19,17 @@ pub(super) struct Row {
 const LAYOUTS: &[Row] = &[
     Row {
         name: "sentence-transformers BERT",
-        is: |found| found.lies("modules.json") || found.model_type == "bert",
+        is: |found| {
+            found.lies("modules.json") && !found.model_type.starts_with("clip")
+                || ["bert", "distilbert"].contains(&found.model_type.as_str())
+        },
         open: bert::open,
+    },
+    Row { name: "OpenAI CLIP", is: is_openai, open: open_clip::open_openai },
+    Row {
+        name: "open_clip",
+        is: |found| found.has(open_clip::CONVOLUTION) && found.holds(RESIDUAL_BLOCKS),
+        open: open_clip::open,
     },
     Row { name: "MLIP of edgelip-train", is: |found| found.model_type == "mlip", open: clip::open },
     Row {
@@ -33,6 +42,9 @@ const LAYOUTS: &[Row] = &[
     },
 ];
 
+/// In the names of transformers of OpenAI's and open_clip's own.
+const RESIDUAL_BLOCKS: &str = "visual.transformer.resblocks.";
+
 /// Image towers that are no transformers, by a part of a tensor's name: merging has no tokens to work on there.
 const HYBRIDS: &[(&str, &str)] = &[
     ("visual.layer1.", "a ResNet"),
@@ -43,6 +55,12 @@ const HYBRIDS: &[(&str, &str)] = &[
 
 /// Tensors named in an error.
 const NAMED: usize = 5;
+
+/// An archive as OpenAI published it, or its state dict: the numbers beside the weights are in no other.
+fn is_openai(found: &Found) -> bool {
+    let told = found.checkpoint.is_script() || open_clip::NUMBERS.iter().any(|number| found.has(number));
+    told && found.holds(RESIDUAL_BLOCKS)
+}
 
 /// A checkpoint whose layout is to be found out.
 pub(super) struct Found {
@@ -59,7 +77,11 @@ pub(super) struct Found {
 impl Found {
     /// Opens the weights and looks what lies beside them.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Found, Error> {
-        let checkpoint = Checkpoint::open(&bert_config::modules(path)?.transformer)?;
+        let modules = bert_config::modules(path)?;
+        let mut checkpoint = Checkpoint::open(&modules.transformer)?;
+        if let Some(dense) = &modules.dense {
+            checkpoint.join(Checkpoint::open(dense)?, bert::DENSE);
+        }
         let folder = checkpoint.folder().to_path_buf();
         let config = folder.join("config.json");
         let model_type = if config.exists() { Fields::read(&config)?.text("model_type", "")? } else { String::new() };
@@ -69,6 +91,11 @@ impl Found {
     /// Whether a file lies in the folder that was given.
     pub(super) fn lies(&self, file: &str) -> bool {
         self.path.join(file).exists()
+    }
+
+    /// Whether there is a tensor of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.checkpoint.shape(name).is_some()
     }
 
     /// Whether some tensor has `part` in its name.

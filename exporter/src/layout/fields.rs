@@ -11,7 +11,7 @@ use crate::error::Error;
 const MAX_SIZE: u64 = 1 << 24;
 
 /// A JSON object and where it stands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     path: PathBuf,
     prefix: String,

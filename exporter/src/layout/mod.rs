@@ -10,6 +10,8 @@ mod clip_config;
 mod detect;
 mod fields;
 mod mlip;
+mod open_clip;
+mod open_clip_config;
 mod position;
 pub mod preprocess;
 mod tensors;

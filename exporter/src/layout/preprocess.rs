@@ -203,7 +203,7 @@ fn check(config: &Fields, resize: &Resize, crop: Option<[usize; 2]>, image: [usi
     }
 }
 
-fn channels(config: &Fields, key: &str, default: [f32; 3]) -> Result<[f32; 3], Error> {
+pub(super) fn channels(config: &Fields, key: &str, default: [f32; 3]) -> Result<[f32; 3], Error> {
     let Some(value) = config.get(key) else { return Ok(default) };
     let numbers: Option<Vec<f32>> = value
         .as_array()

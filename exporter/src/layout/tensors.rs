@@ -40,6 +40,8 @@ pub(super) enum View {
     Transposed,
     /// The first row by itself.
     FirstRow,
+    /// Zeros of the same shape, for what a layout does without.
+    Zeros,
     /// The same values in another shape.
     Shaped(Vec<usize>),
 }
@@ -67,6 +69,7 @@ impl View {
                 tensor.truncate(1);
                 tensor.shape.remove(0);
             }
+            View::Zeros => tensor.data.fill(0.0),
             View::Shaped(shape) => tensor.shape.clone_from(shape),
         }
         tensor

@@ -1,0 +1,258 @@
+//! CLIP by the names that OpenAI gave it and open_clip keeps: OpenAI's archives, and checkpoints of open_clip with or without their configuration.
+
+use edgelip::preset::Preset;
+use edgelip_runtime::plan::MAX_BLOCKS;
+
+use super::clip::logit_scale_of;
+use super::detect::Found;
+use super::fields::Fields;
+use super::open_clip_config::{self, HEAD, NORM_EPS};
+use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view};
+use super::{Parts, Words, position};
+use crate::checkpoint::Checkpoint;
+use crate::error::Error;
+use crate::source::{
+    Activation, ModelConfig, NormPlace, PreprocessConfig, Provenance, TextConfig, TextPooling, VisionConfig,
+};
+
+/// The tensor that tells an image tower of this layout.
+pub(super) const CONVOLUTION: &str = "visual.conv1.weight";
+/// Numbers that OpenAI's archives hold beside the weights, as tensors.
+pub(super) const NUMBERS: [&str; 3] = ["input_resolution", "context_length", "vocab_size"];
+/// What is known of a checkpoint by itself.
+const CONFIG: &str = "open_clip_config.json";
+
+/// What a checkpoint is, wherever that is written.
+struct Model {
+    vision: Option<VisionConfig>,
+    text: Option<TextConfig>,
+    embedding: usize,
+    preprocess: Option<PreprocessConfig>,
+    /// What says so, for errors about shapes.
+    says: &'static str,
+}
+
+/// Reads an archive of OpenAI's, or a state dict out of one: QuickGELU and OpenAI's preprocessing always.
+///
+/// # Errors
+/// [`Error::Tensors`] listing every tensor that is missing, not known or of an unlikely shape.
+pub(super) fn open_openai(found: &Found) -> Result<Parts, Error> {
+    let activation = found.options.activation.unwrap_or(Activation::QuickGelu);
+    let mut model = by_shapes(found, activation)?;
+    let image = model.vision.as_ref().map(|vision| vision.image_size);
+    let steps = |image| match &found.options.preprocess {
+        Some(steps) => steps.of(image),
+        None => Preset::Clip.preprocess(image),
+    };
+    model.preprocess = image.map(steps);
+    parts(found, model)
+}
+
+/// Reads a checkpoint of open_clip, by `open_clip_config.json` if it lies beside the weights, else by the shapes of its tensors and by what
+/// the user says of activation and preprocessing.
+///
+/// # Errors
+/// [`Error::Config`] for settings that are not supported, or that nobody tells; [`Error::Tensors`] as for OpenAI's.
+pub(super) fn open(found: &Found) -> Result<Parts, Error> {
+    let path = found.folder.join(CONFIG);
+    if path.exists() {
+        let config = Fields::read(&path)?;
+        return parts(found, by_config(found, &config)?);
+    }
+    let Some(activation) = found.options.activation else {
+        let reason = "is missing, so that nothing says whether the MLPs have GELU or QuickGELU: copy it from the original model, or give \
+                      --activation quick_gelu (OpenAI's weights, and models whose name ends with -quickgelu) or --activation gelu (the other \
+                      models of open_clip)";
+        return Err(Error::malformed(&path, reason));
+    };
+    let mut model = by_shapes(found, activation)?;
+    if let Some(vision) = &model.vision {
+        let Some(steps) = &found.options.preprocess else {
+            let reason = "is missing, so that nothing says what images go through: copy it from the original model, or give --preprocess clip \
+                          (OpenAI's, and most of open_clip's models), siglip, clipa, mobileclip, vit or imagenet";
+            return Err(Error::malformed(&path, reason));
+        };
+        model.preprocess = Some(steps.of(vision.image_size));
+    }
+    parts(found, model)
+}
+
+fn by_config(found: &Found, config: &Fields) -> Result<Model, Error> {
+    let Some(model) = config.nested("model_cfg")? else {
+        return Err(config.error("model_cfg", "is missing"));
+    };
+    let (has_vision, text) = towers(&found.checkpoint);
+    let vision = if has_vision { Some(open_clip_config::vision(&model)?) } else { None };
+    let text = if text.is_some() { Some(open_clip_config::text(&model)?) } else { None };
+    let preprocess = match (&vision, &found.options.preprocess) {
+        (Some(vision), Some(steps)) => Some(steps.of(vision.image_size)),
+        (Some(vision), None) => Some(open_clip_config::preprocess(config, vision.image_size)?),
+        (None, _) => None,
+    };
+    Ok(Model { vision, text, embedding: model.size("embed_dim", 512)?, preprocess, says: CONFIG })
+}
+
+/// Whether there is an image tower, and what the text tower's names begin with if there is one.
+fn towers(checkpoint: &Checkpoint) -> (bool, Option<&'static str>) {
+    let prefix = ["", "text."].into_iter().find(|prefix| {
+        let tokens = format!("{prefix}token_embedding.weight");
+        checkpoint.shape(&tokens).is_some()
+    });
+    (checkpoint.shape(CONVOLUTION).is_some(), prefix)
+}
+
+/// What shapes tell: everything but the activation, if heads are as wide as in every model of OpenAI's.
+fn by_shapes(found: &Found, activation: Activation) -> Result<Model, Error> {
+    let checkpoint = &found.checkpoint;
+    let problem = |problem: String| Error::Tensors { path: checkpoint.path().into(), problems: vec![problem] };
+    let matrix = |name: &str| match checkpoint.shape(name) {
+        Some(&[rows, columns]) if rows > 0 && columns > 0 => Ok([rows, columns]),
+        Some(other) => Err(problem(format!("`{name}` is {other:?}, not a matrix"))),
+        None => Err(problem(format!("`{name}` is missing"))),
+    };
+    let heads = |name: &str, width: usize| match width.is_multiple_of(HEAD) {
+        true => Ok(width / HEAD),
+        false => Err(problem(format!("`{name}` has {width} rows, not a multiple of {HEAD}, the width of a head"))),
+    };
+    let blocks = |stem: &str| match (0..)
+        .find(|block| checkpoint.shape(&format!("{stem}.{block}.ln_1.weight")).is_none())
+    {
+        Some(blocks @ 1..=MAX_BLOCKS) => Ok(blocks),
+        blocks => {
+            Err(problem(format!("`{stem}` has {} blocks; 1 to {MAX_BLOCKS} are supported", blocks.unwrap_or_default())))
+        }
+    };
+    let (has_vision, prefix) = towers(checkpoint);
+    let mut embedding = None;
+    let vision = if has_vision {
+        let Some(&[width, 3, patch, other]) = checkpoint.shape(CONVOLUTION) else {
+            return Err(problem(format!("`{CONVOLUTION}` is not the convolution of square patches of three channels")));
+        };
+        let [places, _] = matrix("visual.positional_embedding")?;
+        let side = (places - 1).isqrt();
+        if patch != other || patch == 0 || side == 0 || side * side != places - 1 {
+            return Err(problem(format!(
+                "`visual.positional_embedding` has {places} rows: not a class token and a square of patches"
+            )));
+        }
+        let stem = "visual.transformer.resblocks";
+        embedding = Some(matrix("visual.proj")?[1]);
+        Some(VisionConfig {
+            image_size: [side.saturating_mul(patch); 2],
+            patch,
+            width,
+            heads: heads(CONVOLUTION, width)?,
+            blocks: blocks(stem)?,
+            mlp: matrix(&format!("{stem}.0.mlp.c_fc.weight"))?[0],
+            activation,
+            norm_eps: NORM_EPS,
+            ..open_clip_config::plain()?
+        })
+    } else {
+        None
+    };
+    let text = match prefix {
+        Some(prefix) => {
+            let stem = format!("{prefix}transformer.resblocks");
+            let [vocabulary, width] = matrix(&format!("{prefix}token_embedding.weight"))?;
+            let [context, _] = matrix(&format!("{prefix}positional_embedding"))?;
+            embedding = embedding.or(Some(matrix(&format!("{prefix}text_projection"))?[1]));
+            Some(TextConfig {
+                context,
+                vocabulary,
+                width,
+                heads: heads(&format!("{prefix}token_embedding.weight"), width)?,
+                blocks: blocks(&stem)?,
+                mlp: matrix(&format!("{stem}.0.mlp.c_fc.weight"))?[0],
+                activation,
+                norm_eps: NORM_EPS,
+                norm: NormPlace::Pre,
+                eot: vocabulary as u32 - 1,
+                pooling: TextPooling::EotArgmax,
+            })
+        }
+        None => None,
+    };
+    let embedding = embedding.unwrap_or_default();
+    Ok(Model { vision, text, embedding, preprocess: None, says: "the rest of the checkpoint" })
+}
+
+fn parts(found: &Found, model: Model) -> Result<Parts, Error> {
+    let checkpoint = &found.checkpoint;
+    let Model { vision, text, embedding, preprocess, says } = model;
+    let (_, prefix) = towers(checkpoint);
+    let mut expected = Vec::new();
+    if let Some(vision) = &vision {
+        vision_tensors(vision, embedding, &mut expected);
+    }
+    if let (Some(text), Some(prefix)) = (&text, prefix) {
+        text_tensors(text, prefix, embedding, &mut expected);
+    }
+    if vision.is_some() && text.is_some() {
+        push_view(&mut expected, "logit_scale".into(), "logit_scale".into(), &[], View::Shaped(vec![]));
+    }
+    let ignored = |name: &str| NUMBERS.contains(&name) || name.ends_with("attn_mask") || name == "logit_scale";
+    let tensors = match_tensors(checkpoint, "", expected, ["CLIP", says], ignored)?;
+    let logit_scale = match tensors.get("logit_scale") {
+        Some(stored) => logit_scale_of(checkpoint, &stored.name)?,
+        None => 100.0,
+    };
+    let model = ModelConfig {
+        family: "clip".into(),
+        embedding,
+        vision,
+        text,
+        preprocess,
+        logit_scale,
+        logit_bias: 0.0,
+        provenance: Provenance::default(),
+    };
+    let words = Words { place: found.folder.clone(), config: checkpoint.path().into(), lower_case: None };
+    Ok(Parts { model, tensors, position: position::Rule::Antialiased, words })
+}
+
+fn vision_tensors(vision: &VisionConfig, embedding: usize, expected: &mut Vec<Expected>) {
+    let (width, patch) = (vision.width, vision.patch);
+    push(expected, "vision.patch.weight".into(), CONVOLUTION.into(), &[width, 3, patch, patch]);
+    push(expected, "vision.class".into(), "visual.class_embedding".into(), &[width]);
+    push(expected, "vision.position".into(), "visual.positional_embedding".into(), &[vision.tokens(), width]);
+    push_pair(expected, "vision.pre_norm", "visual.ln_pre", &[width]);
+    block_tensors("vision", "visual.transformer", vision.blocks, width, vision.mlp, expected);
+    push_pair(expected, "vision.post_norm", "visual.ln_post", &[width]);
+    let projection = ("vision.projection.weight".into(), "visual.proj".into());
+    push_view(expected, projection.0, projection.1, &[width, embedding], View::Transposed);
+}
+
+/// The text tower whose names begin with `prefix`; open_clip has it below image towers of any kind.
+pub(super) fn text_tensors(text: &TextConfig, prefix: &str, embedding: usize, expected: &mut Vec<Expected>) {
+    let width = text.width;
+    let tokens = ("text.token.weight".into(), format!("{prefix}token_embedding.weight"));
+    push(expected, tokens.0, tokens.1, &[text.vocabulary, width]);
+    push(expected, "text.position".into(), format!("{prefix}positional_embedding"), &[text.context, width]);
+    block_tensors("text", &format!("{prefix}transformer"), text.blocks, width, text.mlp, expected);
+    push_pair(expected, "text.final_norm", &format!("{prefix}ln_final"), &[width]);
+    let projection = ("text.projection.weight".into(), format!("{prefix}text_projection"));
+    push_view(expected, projection.0, projection.1, &[width, embedding], View::Transposed);
+}
+
+fn block_tensors(tower: &str, model: &str, blocks: usize, width: usize, mlp: usize, expected: &mut Vec<Expected>) {
+    for block in 0..blocks {
+        let (ours, theirs) = (format!("{tower}.blocks.{block}"), format!("{model}.resblocks.{block}"));
+        push_pair(expected, &format!("{ours}.norm1"), &format!("{theirs}.ln_1"), &[width]);
+        for (index, part) in ["q", "k", "v"].into_iter().enumerate() {
+            let view = View::Part { index, of: 3 };
+            let weight = (format!("{ours}.{part}.weight"), format!("{theirs}.attn.in_proj_weight"));
+            push_view(expected, weight.0, weight.1, &[3 * width, width], view.clone());
+            let bias = (format!("{ours}.{part}.bias"), format!("{theirs}.attn.in_proj_bias"));
+            push_view(expected, bias.0, bias.1, &[3 * width], view);
+        }
+        push_pair(expected, &format!("{ours}.out"), &format!("{theirs}.attn.out_proj"), &[width, width]);
+        push_pair(expected, &format!("{ours}.norm2"), &format!("{theirs}.ln_2"), &[width]);
+        push_pair(expected, &format!("{ours}.fc1"), &format!("{theirs}.mlp.c_fc"), &[mlp, width]);
+        push_pair(expected, &format!("{ours}.fc2"), &format!("{theirs}.mlp.c_proj"), &[width, mlp]);
+    }
+}
+
+#[cfg(test)]
+#[path = "open_clip_tests.rs"]
+mod tests;

@@ -1,0 +1,182 @@
+//! `open_clip_config.json`: the towers and the preprocessing of a model of open_clip's own kind, with its defaults for absent keys.
+
+use edgelip_runtime::image::{Centre, Filter, Preprocess, Resize};
+use edgelip_runtime::plan::MAX_BLOCKS;
+use serde_json::{Value, json};
+
+use super::clip_config;
+use super::fields::Fields;
+use super::preprocess::{MEAN, STD, channels};
+use crate::error::Error;
+use crate::source::{Activation, NormPlace, TextConfig, TextPooling, VisionConfig};
+
+/// What LayerNorms add to the variance unless told otherwise.
+pub(super) const NORM_EPS: f32 = 1e-5;
+/// Width of an attention head unless told otherwise.
+pub(super) const HEAD: usize = 64;
+
+/// Settings that must be as they are here, or absent; whatever else is set changes what a tower computes.
+const OF_MODEL: [(&str, &[&str]); 2] = [("multimodal_cfg", &[]), ("nonscalar_logit_scale", &["false", "true"])];
+const OF_VISION: [(&str, &[&str]); 17] = [
+    ("timm_model_name", &[]),
+    ("attentional_pool", &["false"]),
+    ("ls_init_value", &[]),
+    ("no_ln_pre", &["false"]),
+    ("pos_embed_type", &["\"learnable\""]),
+    ("final_ln_after_pool", &["false", "true"]),
+    ("pool_type", &["\"tok\""]),
+    ("input_patchnorm", &["false"]),
+    ("global_average_pool", &["false"]),
+    ("act_kwargs", &["{}"]),
+    ("norm_kwargs", &["{}"]),
+    ("block_type", &["\"default\""]),
+    ("qk_norm", &["false"]),
+    ("scaled_cosine_attn", &["false"]),
+    ("scale_heads", &["false"]),
+    ("scale_attn_inner", &["false"]),
+    ("scale_fc", &["false"]),
+];
+const OF_TEXT: [(&str, &[&str]); 16] = [
+    ("hf_model_name", &[]),
+    ("hf_tokenizer_name", &["\"\""]),
+    ("ls_init_value", &[]),
+    ("embed_cls", &["false"]),
+    ("no_causal_mask", &["false"]),
+    ("final_ln_after_pool", &["false", "true"]),
+    ("pool_type", &["\"argmax\""]),
+    ("proj_type", &["\"linear\""]),
+    ("proj_bias", &["false"]),
+    ("act_kwargs", &["{}"]),
+    ("norm_kwargs", &["{}"]),
+    ("block_type", &["\"default\""]),
+    ("qk_norm", &["false"]),
+    ("scaled_cosine_attn", &["false"]),
+    ("scale_heads", &["false"]),
+    ("scale_fc", &["false"]),
+];
+
+/// `quick_gelu` of `model_cfg`.
+pub(super) fn activation(model: &Fields) -> Result<Activation, Error> {
+    refuse_others(model, &OF_MODEL)?;
+    Ok(if model.flag("quick_gelu", false)? { Activation::QuickGelu } else { Activation::Gelu })
+}
+
+/// `vision_cfg` of `model_cfg`.
+pub(super) fn vision(model: &Fields) -> Result<VisionConfig, Error> {
+    let config = model.nested("vision_cfg")?.unwrap_or_else(|| model.empty("vision_cfg"));
+    refuse_others(&config, &OF_VISION)?;
+    if matches!(config.get("layers"), Some(Value::Array(_))) {
+        return Err(config.error("layers", "is a list, as of a ResNet, which has no tokens to merge"));
+    }
+    let image = config.square("image_size", 224)?;
+    let patch = config.square("patch_size", 16)?;
+    if image % patch != 0 {
+        return Err(config.error("image_size", format!("{image} is not a multiple of patch_size {patch}")));
+    }
+    let (width, head) = (config.size("width", 768)?, config.size("head_width", HEAD)?);
+    if !width.is_multiple_of(head) {
+        return Err(config.error("head_width", format!("{head} does not divide width {width}")));
+    }
+    Ok(VisionConfig {
+        image_size: [image; 2],
+        patch,
+        width,
+        heads: width / head,
+        blocks: blocks(&config)?,
+        mlp: mlp(&config, width)?,
+        activation: activation(model)?,
+        norm_eps: NORM_EPS,
+        ..plain()?
+    })
+}
+
+/// An image tower as any CLIP has it, for what no configuration of open_clip tells.
+pub(super) fn plain() -> Result<VisionConfig, Error> {
+    clip_config::vision(&Fields::default())
+}
+
+/// `text_cfg` of `model_cfg`.
+pub(super) fn text(model: &Fields) -> Result<TextConfig, Error> {
+    let config = model.nested("text_cfg")?.unwrap_or_else(|| model.empty("text_cfg"));
+    refuse_others(&config, &OF_TEXT)?;
+    let (width, heads) = (config.size("width", 512)?, config.size("heads", 8)?);
+    if !width.is_multiple_of(heads) {
+        return Err(config.error("heads", format!("{heads} does not divide width {width}")));
+    }
+    let vocabulary = config.size("vocab_size", 49408)?;
+    Ok(TextConfig {
+        context: config.size("context_length", 77)?,
+        vocabulary,
+        width,
+        heads,
+        blocks: blocks(&config)?,
+        mlp: mlp(&config, width)?,
+        activation: activation(model)?,
+        norm_eps: NORM_EPS,
+        norm: NormPlace::Pre,
+        eot: vocabulary as u32 - 1,
+        pooling: TextPooling::EotArgmax,
+    })
+}
+
+/// `preprocess_cfg`, for a tower that takes `image` pixels, height and width.
+pub(super) fn preprocess(config: &Fields, image: [usize; 2]) -> Result<Preprocess, Error> {
+    let config = config.nested("preprocess_cfg")?.unwrap_or_else(|| config.empty("preprocess_cfg"));
+    let size = config.square("size", image[0])?;
+    if [size; 2] != image {
+        return Err(config.error("size", format!("{size}, but image_size of the model is {}", image[0])));
+    }
+    let filter = match config.text("interpolation", "bicubic")?.as_str() {
+        "bicubic" => Filter::Bicubic,
+        "bilinear" => Filter::Bilinear,
+        other => {
+            return Err(config.error("interpolation", format!("`{other}` is not supported; bicubic and bilinear are")));
+        }
+    };
+    let (resize, crop) = match config.text("resize_mode", "shortest")?.as_str() {
+        "shortest" => (Resize::Shortest(size), Some(image)),
+        "squash" => (Resize::Exact(image[0], image[1]), None),
+        other => {
+            return Err(config.error("resize_mode", format!("`{other}` is not supported; shortest and squash are")));
+        }
+    };
+    let mode = config.text("mode", "RGB")?;
+    if mode != "RGB" {
+        return Err(config.error("mode", format!("`{mode}` is not supported; RGB is")));
+    }
+    let (mean, std) = (channels(&config, "mean", MEAN)?, channels(&config, "std", STD)?);
+    if std.iter().any(|&std| std <= 0.0) {
+        return Err(config.error("std", "has values that are not positive"));
+    }
+    Ok(Preprocess { resize, filter, crop, centre: Centre::Even, rescale: 1.0 / 255.0, mean, std })
+}
+
+/// Refuses the settings that are not among those that may be there.
+fn refuse_others(config: &Fields, settings: &[(&str, &[&str])]) -> Result<(), Error> {
+    for (key, fine) in settings {
+        let Some(value) = config.get(key) else { continue };
+        if !fine.contains(&value.to_string().as_str()) {
+            let instead = if fine.is_empty() { String::new() } else { format!("; {} is", fine.join(" or ")) };
+            return Err(config.error(key, format!("{value} is not supported{instead}")));
+        }
+    }
+    Ok(())
+}
+
+/// Checked before anything is made for each block, so that an absurd number is an error and not a full memory.
+fn blocks(config: &Fields) -> Result<usize, Error> {
+    let blocks = config.size("layers", 12)?;
+    if blocks > MAX_BLOCKS {
+        return Err(config.error("layers", format!("{blocks} is more than the {MAX_BLOCKS} that are supported")));
+    }
+    Ok(blocks)
+}
+
+/// The hidden width of the MLPs; open_clip rounds down.
+fn mlp(config: &Fields, width: usize) -> Result<usize, Error> {
+    let ratio = config.number("mlp_ratio", 4.0)?;
+    if !(0.01..=64.0).contains(&ratio) {
+        return Err(config.error("mlp_ratio", format!("{} is not between 0.01 and 64", json!(ratio))));
+    }
+    Ok(((width as f64 * ratio) as usize).max(1))
+}
