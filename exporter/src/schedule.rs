@@ -133,6 +133,8 @@ pub fn tower(model: &ModelConfig, guide: Guide) -> Result<VisionShape, Error> {
         mlp: vision.mlp,
         embedding: model.embedding,
         guided: guide.strength > 0.0,
+        pooling: vision.head.pooling,
+        unprojected: !vision.head.projected,
     })
 }
 
@@ -193,11 +195,11 @@ pub fn plan(shape: &VisionShape, merge: Merge, spread: &Shape, compression: f64)
 /// than choosing it costs.
 fn counts(shape: &VisionShape, merge: Merge, spread: &Shape, scale: f64) -> Result<Vec<usize>, Error> {
     let mut merged = vec![0; shape.blocks];
-    let start = 1 + shape.grid()[0] * shape.grid()[1];
+    let start = shape.tokens();
     let (mut ideal, mut done) = (0.0, 0);
     for block in 0..shape.blocks.saturating_sub(1) {
         ideal += spread.ideal(scale, block, shape.blocks, (start as f64 - ideal).max(0.0));
-        let most = Plan::max_merged(start - done);
+        let most = shape.max_merged(start - done);
         let count = (ideal.min(start as f64).round() as usize).saturating_sub(done).min(most);
         if count == 0 {
             continue;
@@ -226,9 +228,9 @@ fn list(shape: &VisionShape, merge: Merge, counts: &[usize]) -> Result<Schedule,
     if let Some(last) = merged.last_mut() {
         *last = 0;
     }
-    let mut tokens = 1 + shape.grid()[0] * shape.grid()[1];
+    let mut tokens = shape.tokens();
     for (block, &count) in merged.iter().enumerate() {
-        let most = Plan::max_merged(tokens);
+        let most = shape.max_merged(tokens);
         if count > most {
             return Err(Error::Schedule(format!(
                 "block {block} has {tokens} tokens and can merge {most} of them at most, not {count}"

@@ -135,7 +135,7 @@ fn lists_are_checked() {
 fn mlip(stem: &[usize], patch: usize, frequency_blocks: usize, blocks: usize) -> VisionShape {
     let stem = Stem::new(stem).expect("few layers");
     let (image, width, heads, mlp, embedding) = ([64; 2], 192, 3, 768, 384);
-    VisionShape { image, patch, stem, frequency_blocks, width, heads, blocks, mlp, embedding, guided: false }
+    VisionShape { image, patch, stem, frequency_blocks, width, heads, blocks, mlp, embedding, ..VisionShape::default() }
 }
 
 #[test]

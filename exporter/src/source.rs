@@ -7,9 +7,12 @@
 //! |---|---|
 //! | `vision.patch.weight`, `vision.patch.bias` (optional) | `[D, 3, P, P]`, `[D]`; not with a stem |
 //! | `vision.stem.{i}.{weight,bias}` | `[C, C', 3, 3]`, `[C]` for the widths `C` of [`VisionConfig::stem`], `C'` the one before or 3 |
-//! | `vision.class` | `[D]` |
-//! | `vision.position` | `[1 + N, D]`, `N` patches in raster order of [`VisionConfig::image_size`] |
-//! | `vision.pre_norm.{weight,bias}`, `vision.post_norm.{weight,bias}` | `[D]` |
+//! | `vision.class` | `[D]`, if there is a class token |
+//! | `vision.position` | `[C + N, D]`, `C` class tokens (one or none), `N` patches in raster order of [`VisionConfig::image_size`] |
+//! | `vision.pre_norm.{weight,bias}` | `[D]`, if [`VisionConfig::pre_norm`] says so |
+//! | `vision.post_norm.{weight,bias}` | `[D]` |
+//! | `vision.pool.probe` | `[D]`: the query of the head, before its projection; with [`Pooling::Attention`] |
+//! | `vision.pool.{q,k,v,out,fc1,fc2}.{weight,bias}`, `vision.pool.norm2.{weight,bias}` | as in the blocks; with [`Pooling::Attention`] |
 //! | `vision.frequency.{i}.norm1.{weight,bias}`, `.norm2.{weight,bias}` | `[D]` |
 //! | `vision.frequency.{i}.filter` | `[H (⌊W/2⌋ + 1), D, 2]`: real and imaginary parts, for orthonormal transforms of the H × W patches |
 //! | `vision.frequency.{i}.{fc1,fc2}.{weight,bias}` | as in the blocks |
@@ -19,15 +22,20 @@
 //! | `{tower}.blocks.{i}.{q,k,v,out}.{weight,bias}` | `[D, D]`, `[D]` |
 //! | `{tower}.blocks.{i}.fc1.{weight,bias}` | `[M, D]`, `[M]` |
 //! | `{tower}.blocks.{i}.fc2.{weight,bias}` | `[D, M]`, `[D]` |
-//! | `{tower}.projection.weight` | `[E, D]`; a text tower with post-norms may do without, E is D then |
+//! | `{tower}.projection.{weight,bias}` | `[E, D]`, `[E]`; a text tower with post-norms may do without, and an image tower's [`Head`], E is D then |
 //! | `text.token.weight`, `text.position` | `[V, D]`, `[S, D]` |
 //! | `text.final_norm.{weight,bias}` | `[D]`, with pre-norms |
 //! | `text.token_type`, `text.embed_norm.{weight,bias}` | `[D]`, added to each token and the norm after it, with post-norms |
 //! | `logit_scale` (optional) | `[]`, its logarithm |
+//!
+//! A linear layer without a bias counts as one with zeros.
 
 use std::fmt;
 
 pub use edgelip_runtime::image::Preprocess as PreprocessConfig;
+
+pub use edgelip_runtime::plan::Pooling;
+pub use edgelip_runtime::{Padding, Score};
 
 use edgelip_runtime::plan::Merge;
 
@@ -71,7 +79,7 @@ pub trait Source {
 /// What a checkpoint is, whatever its layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// The kind of model, as the file's metadata names it: `clip`, `mlip`, `bert`.
+    /// The kind of model, as the file's metadata names it: `clip`, `siglip`, `mlip`, `bert`.
     pub family: String,
     /// Length of an embedding, the same for both towers.
     pub embedding: usize,
@@ -142,6 +150,30 @@ pub struct VisionConfig {
     pub readout: Readout,
     /// How tokens merge if nothing else is asked for.
     pub merging: Merging,
+    /// Whether there is a LayerNorm before the blocks.
+    pub pre_norm: bool,
+    /// What becomes of the tokens behind the blocks.
+    pub head: Head,
+}
+
+/// From the tokens behind the blocks to scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// What of the tokens is read; with [`Pooling::Class`] there is a class token.
+    pub pooling: Pooling,
+    /// Whether there is a projection behind it.
+    pub projected: bool,
+    /// Whether embeddings are scaled to length 1; a classifier's are not.
+    pub unit: bool,
+    /// How logits become scores.
+    pub score: Score,
+}
+
+impl Default for Head {
+    /// CLIP's.
+    fn default() -> Self {
+        Head { pooling: Pooling::Class, projected: true, unit: true, score: Score::Softmax }
+    }
 }
 
 impl VisionConfig {
@@ -156,10 +188,15 @@ impl VisionConfig {
         self.image_size.map(|side| side / self.patch)
     }
 
+    /// Class tokens: one or none.
+    pub fn class_tokens(&self) -> usize {
+        usize::from(self.head.pooling == Pooling::Class)
+    }
+
     /// Tokens before any merging: the patches and the class token.
     pub fn tokens(&self) -> usize {
         let [rows, columns] = self.grid();
-        1 + rows * columns
+        self.class_tokens() + rows * columns
     }
 }
 
@@ -214,7 +251,7 @@ impl Default for Guide {
     }
 }
 
-/// A text tower: CLIP's or BERT's.
+/// A text tower: CLIP's, BERT's or SigLIP's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextConfig {
     /// Longest sequence in tokens, start and end token included.
@@ -244,7 +281,8 @@ pub struct TextConfig {
 /// Where the LayerNorms of a text tower stand, and with that what its attention sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormPlace {
-    /// Before attention and MLP of each block, and before the projection; attention is causal: CLIP's.
+    /// Before attention and MLP of each block, and before the projection; attention is causal, CLIP's, or sees all tokens, SigLIP's with
+    /// [`TextPooling::Last`].
     Pre,
     /// Behind the residual sums of each block, and behind the token embedding; attention sees all tokens: BERT's.
     Post,
@@ -267,6 +305,8 @@ pub enum Activation {
     Gelu,
     /// `x · sigmoid(1.702 x)`.
     QuickGelu,
+    /// `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`.
+    TanhGelu,
 }
 
 impl Activation {
@@ -275,6 +315,7 @@ impl Activation {
         match self {
             Activation::Gelu => "gelu",
             Activation::QuickGelu => "quick_gelu",
+            Activation::TanhGelu => "gelu_tanh",
         }
     }
 }
@@ -294,6 +335,8 @@ pub enum TextPooling {
     EotArgmax,
     /// The mean of all tokens.
     Mean,
+    /// The last token of the context, which shorter texts are padded to; attention sees the padding.
+    Last(Padding),
 }
 
 impl TextPooling {
@@ -303,6 +346,7 @@ impl TextPooling {
             TextPooling::EotFirst => "eot_first",
             TextPooling::EotArgmax => "eot_argmax",
             TextPooling::Mean => "mean",
+            TextPooling::Last(_) => "last",
         }
     }
 }

@@ -5,7 +5,7 @@ use edgelip_kernels::{Kernels, Part, math};
 use crate::vision::expect;
 use crate::{Error, Labels};
 
-/// `scale · ⟨embedding, label⟩ + bias` for each label.
+/// `scale · ⟨embedding, label⟩ + bias` for each label, and the label's own bias.
 ///
 /// # Errors
 /// [`Error::Length`] if `out` is not `[labels]` or the embedding has another width than the bank.
@@ -18,9 +18,9 @@ pub fn logits(
     out: &mut [f32],
 ) -> Result<(), Error> {
     expect("logits", out.len(), labels.len())?;
-    for (logit, row) in out.iter_mut().zip(labels.rows()) {
+    for (index, (logit, row)) in out.iter_mut().zip(labels.rows()).enumerate() {
         expect("embedding", embedding.len(), row.len())?;
-        *logit = scale * kernels.dot(embedding, row) + bias;
+        *logit = scale * kernels.dot(embedding, row) + bias + labels.bias(index);
     }
     Ok(())
 }

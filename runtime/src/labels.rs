@@ -1,7 +1,10 @@
 //! The label bank: names and their text embeddings, borrowed from the file.
 
+use edgelip_kernels::Part;
+
 use crate::model::Loader;
 use crate::onnx::File;
+use crate::split::split;
 use crate::{Error, Problem};
 
 /// Label names with one embedding each.
@@ -10,6 +13,8 @@ pub struct Labels<'a> {
     names: &'a str,
     rows: &'a [f32],
     embedding: usize,
+    /// Added to each label's logit; empty for none.
+    biases: &'a [f32],
 }
 
 impl<'a> Labels<'a> {
@@ -18,12 +23,12 @@ impl<'a> Labels<'a> {
     /// # Errors
     /// [`Error::Length`] if there is not one row for each name, or rows have no width.
     pub fn new(names: &'a str, rows: &'a [f32], embedding: usize) -> Result<Self, Error> {
-        let expected = names.split('\n').count().checked_mul(embedding).ok_or(Error::TooLarge)?;
+        let expected = split(names, b'\n').count().checked_mul(embedding).ok_or(Error::TooLarge)?;
         if embedding == 0 {
             return Err(Error::Length { what: "width of label rows", expected: 1 });
         }
         crate::vision::expect("label rows", rows.len(), expected)?;
-        Ok(Labels { names, rows, embedding })
+        Ok(Labels { names, rows, embedding, biases: &[] })
     }
 
     /// The bank of a file, if it has one.
@@ -34,19 +39,24 @@ impl<'a> Labels<'a> {
             (None, Some(_)) => return Err(Error::Metadata { key: "edgelip.labels", problem: Problem::Missing }),
             (Some(names), _) => names,
         };
-        let rows = loader.floats(None, name, &[names.split('\n').count(), embedding])?;
-        Self::new(names, rows, embedding).map(Some)
+        let count = split(names, b'\n').count();
+        let rows = loader.floats(None, name, &[count, embedding])?;
+        // A scalar is also in the metadata.
+        let name = "labels.bias";
+        let own = file.initializer(name).is_some_and(|bias| !bias.has_dims(&[]));
+        let biases = if own { loader.floats(None, name, &[count])? } else { &[] };
+        Ok(Some(Labels { biases, ..Self::new(names, rows, embedding)? }))
     }
 
     /// How many labels there are; at least one.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        self.rows.len() / self.embedding
+        self.rows.len() / self.embedding.max(1)
     }
 
     /// The names, in the order of the rows.
     pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.names.split('\n')
+        split(self.names, b'\n')
     }
 
     /// The name of label `index`.
@@ -54,9 +64,14 @@ impl<'a> Labels<'a> {
         self.names().nth(index)
     }
 
+    /// What is added to the logit of label `index` besides the tower's bias: the bias of a classifier's row, else 0.
+    pub fn bias(&self, index: usize) -> f32 {
+        self.biases.get(index).copied().unwrap_or(0.0)
+    }
+
     /// The embeddings, `[embedding]` each.
     pub fn rows(&self) -> impl Iterator<Item = &'a [f32]> + use<'a> {
-        self.rows.chunks_exact(self.embedding)
+        self.rows.pieces(self.embedding)
     }
 }
 

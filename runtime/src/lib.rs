@@ -46,5 +46,5 @@ pub use edgelip_kernels::{Kernels, Parallel, Part, Single, Step};
 pub use error::{Error, Problem};
 pub use labels::Labels;
 pub use model::{Guide, Precision, Readout, Score};
-pub use text::Text;
+pub use text::{Padding, Text};
 pub use vision::Vision;

@@ -25,6 +25,17 @@ enum Pooling {
     LargestId,
     /// The mean of all tokens.
     Mean,
+    /// The last token of the context, which texts are padded to; all tokens see each other.
+    Last(Padding),
+}
+
+/// What fills the context of a tower whose attention sees the padding too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Padding {
+    /// The token that is repeated.
+    pub id: u32,
+    /// Whether it stands in front of the text and not behind it.
+    pub before: bool,
 }
 
 /// A text tower, executed where its file lies.
@@ -76,12 +87,12 @@ impl<'a> Text<'a> {
             None => false,
             Some(_) => metadata.word("edgelip.norm", &[("pre", false), ("post", true)])?,
         };
-        let pooling = pooling(&metadata, post_norm)?;
+        let pooling = pooling(&metadata, post_norm, vocabulary)?;
         let precision = metadata.precision()?;
         let kept = if precision == Precision::F32 { Precision::F32 } else { Precision::F16 };
         let width = padded(shape.width);
         let mut loader = Loader::new(&file, "text.");
-        let of_table = if post_norm { precision } else { kept };
+        let of_table = if matches!(pooling, Pooling::Mean | Pooling::Last(_)) { precision } else { kept };
         let token = loader.table(["text.token.weight", "text.token.scale"], of_table, [vocabulary, width])?;
         let position = loader.floats(None, "text.position", &[context, width])?;
         let transformer =
@@ -118,8 +129,8 @@ impl<'a> Text<'a> {
 
     /// The embedding of a text, l2-normalised.
     ///
-    /// `ids` start with the start token and contain the end token. Of a CLIP, what follows the token that is read is ignored; of a
-    /// BERT, every id counts, so there must be no padding.
+    /// `ids` are those of the tower's tokenizer. Of a CLIP they contain the end token, and what follows the token that is read is ignored; of a
+    /// BERT, every id counts, so there must be no padding; of a SigLIP, fewer than the context are padded as [`Text::padding`] says.
     /// `scratch` holds at least [`Text::scratch_len`] floats for that many ids; `embedding` is `[E]`.
     ///
     /// # Errors
@@ -134,9 +145,9 @@ impl<'a> Text<'a> {
     ) -> Result<(), Error> {
         expect("embedding", embedding.len(), self.embedding)?;
         let read = self.read_row(ids)?;
-        // With a row to read attention is causal: nothing after it can change it.
-        let ids = &ids[..read.map_or(ids.len(), |read| read + 1)];
-        let count = ids.len();
+        // Of a CLIP attention is causal: nothing after the row that is read can change it.
+        let ids = if self.padding().is_some() { ids } else { &ids[..read.map_or(ids.len(), |read| read + 1)] };
+        let count = self.rows(ids.len());
         let lengths = self.lengths(count, parallel.workers());
         let mut arena = Arena::new(scratch, scratch::total(&lengths)?)?;
         let mut buffers = Buffers {
@@ -150,7 +161,7 @@ impl<'a> Text<'a> {
         parallel.finished(Step::Embed);
         match (&self.norms, read, &self.projection) {
             (None, Some(read), Some(projection)) => {
-                self.run_causal(&mut buffers, count, read, parallel)?;
+                self.run_to_row(&mut buffers, count, read, parallel)?;
                 self.transformer.project(projection, &mut buffers, read, embedding, parallel)
             }
             (Some(norms), ..) => {
@@ -162,18 +173,19 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// CLIP's blocks; the last one only for the row that is read.
-    fn run_causal(
+    /// CLIP's and SigLIP's blocks; the last one only for the row that is read.
+    fn run_to_row(
         &self,
         buffers: &mut Buffers<'_>,
         count: usize,
         read: usize,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
+        let sight = if self.padding().is_some() { Sight::All(None) } else { Sight::Causal };
         for index in 0..self.transformer.count {
             let last = index + 1 == self.transformer.count;
             let rows = if last { read..count } else { 0..count };
-            self.transformer.attend(index, buffers, count, rows.clone(), Sight::Causal, parallel)?;
+            self.transformer.attend(index, buffers, count, rows.clone(), sight, parallel)?;
             self.transformer.mlp(index, buffers, rows, parallel)?;
             parallel.finished(Step::Block);
         }
@@ -229,11 +241,15 @@ impl<'a> Text<'a> {
 
     /// The position of the token whose row becomes the embedding, if it is one token's.
     fn read_row(&self, ids: &[u32]) -> Result<Option<usize>, Error> {
-        if ids.is_empty() || ids.len() > self.context || ids.iter().any(|&id| id as usize >= self.vocabulary) {
+        if ids.is_empty() && self.padding().is_none()
+            || ids.len() > self.context
+            || ids.iter().any(|&id| id as usize >= self.vocabulary)
+        {
             return Err(Error::Tokens);
         }
         let read = match self.pooling {
             Pooling::Mean => return Ok(None),
+            Pooling::Last(_) => Some(self.context - 1),
             Pooling::EndFirst(end) => ids.iter().position(|&id| id == end),
             Pooling::LargestId => ids.iter().max().and_then(|largest| ids.iter().position(|id| id == largest)),
         };
@@ -243,7 +259,11 @@ impl<'a> Text<'a> {
     fn embed_tokens(&self, ids: &[u32], tokens: &mut [f32]) {
         let width = padded(self.transformer.width);
         let rows = tokens.chunks_exact_mut(width).zip(self.position.chunks_exact(width));
-        for (&id, (row, position)) in ids.iter().zip(rows) {
+        let (padding, filled) = (self.padding(), self.rows(ids.len()) - ids.len());
+        let pad = padding.as_ref().map_or(&0, |padding| &padding.id);
+        let before = if padding.is_some_and(|padding| padding.before) { filled } else { 0 };
+        let fill = core::iter::repeat_n(pad, before).chain(ids).chain(core::iter::repeat_n(pad, filled - before));
+        for (&id, (row, position)) in fill.zip(rows) {
             row.copy_from_slice(position);
             self.token.add_row(id as usize, row);
         }
@@ -263,7 +283,20 @@ impl<'a> Text<'a> {
     /// # Errors
     /// [`Error::TooLarge`] if it exceeds the address space.
     pub fn scratch_len(&self, tokens: usize, workers: usize) -> Result<usize, Error> {
-        scratch::total(&self.lengths(tokens.min(self.context), workers))
+        scratch::total(&self.lengths(self.rows(tokens.min(self.context)), workers))
+    }
+
+    /// Tokens that are computed for a text of `tokens`.
+    fn rows(&self, tokens: usize) -> usize {
+        if self.padding().is_some() { self.context } else { tokens }
+    }
+
+    /// What texts shorter than the context are padded with, if the tower's attention sees that.
+    pub fn padding(&self) -> Option<Padding> {
+        match self.pooling {
+            Pooling::Last(padding) => Some(padding),
+            Pooling::EndFirst(_) | Pooling::LargestId | Pooling::Mean => None,
+        }
     }
 
     /// The most ids a text may have.
@@ -312,13 +345,27 @@ impl<'a> Text<'a> {
     }
 }
 
-/// What becomes the embedding: with post-norms the mean, else an end token.
-fn pooling(metadata: &Metadata<'_, '_>, post_norm: bool) -> Result<Pooling, Error> {
+/// What becomes the embedding: with post-norms the mean, else an end token or the last one.
+fn pooling(metadata: &Metadata<'_, '_>, post_norm: bool, vocabulary: usize) -> Result<Pooling, Error> {
     let key = "edgelip.pooling";
     match (metadata.text(key)?, post_norm) {
         ("mean", true) => Ok(Pooling::Mean),
         ("eot_first", false) => metadata.number("edgelip.eot").map(Pooling::EndFirst),
         ("eot_argmax", false) => Ok(Pooling::LargestId),
+        ("last", false) => {
+            let key = "edgelip.padding";
+            let (side, id) = metadata.text(key)?.split_once(',').ok_or(invalid(key))?;
+            let before = match side {
+                "right" => false,
+                "left" => true,
+                _ => return Err(invalid(key)),
+            };
+            let id: u32 = id.trim().parse().map_err(|_| invalid(key))?;
+            if id as usize >= vocabulary {
+                return Err(invalid(key));
+            }
+            Ok(Pooling::Last(Padding { id, before }))
+        }
         _ => Err(invalid(key)),
     }
 }

@@ -3,7 +3,9 @@
 
 use core::ops::Range;
 
-use edgelip_kernels::{Activation, Attention, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, Step, padded};
+use edgelip_kernels::{
+    Activation, Attention, Kernels, LANES, Linear, Panels, Parallel, Part, Rows, RowsMut, Step, padded,
+};
 
 use crate::model::{LinearShape, Loader, Precision, linear_name};
 use crate::plan::{MAX_BLOCKS, VisionShape};
@@ -133,6 +135,10 @@ impl<'a> Transformer<'a> {
         Ok(())
     }
 
+    fn block(&self, index: usize) -> Result<&Block<'a>, Error> {
+        self.blocks.get(index).ok_or(missing("fc1.weight", index))
+    }
+
     /// `tokens += filter(norm(tokens))` for the tokens from `first` on, a grid in raster order.
     pub(crate) fn filter(
         &self,
@@ -143,10 +149,10 @@ impl<'a> Transformer<'a> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         let (kernels, width, count) = (&self.kernels, padded(self.width), grid[0] * grid[1]);
-        let Mixing::Filter { filter, bias } = self.blocks[index].mixing else {
+        let Some(&Block { mixing: Mixing::Filter { filter, bias }, .. }) = self.blocks.get(index) else {
             return Err(missing("frequency.filter", index));
         };
-        let tokens = &mut buffers.tokens[first * width..];
+        let tokens = buffers.tokens.part_mut(first * width..);
         let normed = RowsMut::new(buffers.rows, count, width)?;
         kernels.layer_norm(Rows::new(tokens, count, width)?, self.width, self.norm_eps, normed, parallel)?;
         parallel.finished(Step::Norm);
@@ -206,7 +212,7 @@ impl<'a> Transformer<'a> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         let (kernels, width) = (&self.kernels, padded(self.width));
-        let Mixing::Attention { qkv: of_inputs, out } = &self.blocks[index].mixing else {
+        let Some(Block { mixing: Mixing::Attention { qkv: of_inputs, out }, .. }) = self.blocks.get(index) else {
             return Err(missing("qkv.weight", index));
         };
         let source: &[f32] = if prepared { buffers.rows } else { buffers.tokens };
@@ -219,7 +225,7 @@ impl<'a> Transformer<'a> {
             let key_value = outputs(of_inputs, width..3 * width);
             let kv = RowsMut::new(buffers.wide, count, 2 * width)?;
             kernels.linear(input, &key_value, Activation::None, false, kv, buffers.kernel, parallel)?;
-            let row = Rows::new(&source[queries.start * width..], queries.len(), width)?;
+            let row = Rows::new(source.part(queries.start * width..), queries.len(), width)?;
             let q = RowsMut::new(buffers.query, queries.len(), width)?;
             kernels.linear(row, &outputs(of_inputs, 0..width), Activation::None, false, q, buffers.kernel, parallel)?;
         }
@@ -238,14 +244,14 @@ impl<'a> Transformer<'a> {
             v: wide,
             v_column: stride - width,
             heads: self.heads,
-            head_dim: self.width / self.heads,
+            head_dim: self.width / self.heads.max(1),
             log_sizes,
             causal_from,
         };
         let attended = RowsMut::new(buffers.rows, queries.len(), width)?;
         kernels.attention(&attention, attended, buffers.kernel, parallel)?;
         parallel.finished(Step::Attention);
-        let tokens = &mut buffers.tokens[queries.start * width..];
+        let tokens = buffers.tokens.part_mut(queries.start * width..);
         kernels.linear(
             Rows::new(buffers.rows, queries.len(), width)?,
             out,
@@ -267,12 +273,24 @@ impl<'a> Transformer<'a> {
         rows: Range<usize>,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
+        let Block { fc1, fc2, .. } = self.block(index)?;
+        self.mlp_of([fc1, fc2], buffers, rows, parallel)
+    }
+
+    /// As [`Transformer::mlp`], by layers that are no block's.
+    pub(crate) fn mlp_of(
+        &self,
+        layers: [&Linear<'_>; 2],
+        buffers: &mut Buffers<'_>,
+        rows: Range<usize>,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
         let (count, width) = (rows.len(), padded(self.width));
-        let tokens = &buffers.tokens[rows.start * width..];
+        let tokens = buffers.tokens.part(rows.start * width..);
         let normed = RowsMut::new(buffers.rows, count, width)?;
         self.kernels.layer_norm(Rows::new(tokens, count, width)?, self.width, self.norm_eps, normed, parallel)?;
         parallel.finished(Step::Norm);
-        self.perceive(index, buffers, true, rows, parallel)
+        self.perceive(layers, buffers, true, rows, parallel)
     }
 
     /// `tokens = norm(tokens + mlp(tokens))` for all `count` tokens, which come from the norm `before`.
@@ -285,7 +303,8 @@ impl<'a> Transformer<'a> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         let even = before.smooth(buffers.tokens, buffers.rows, (count, self.width));
-        self.perceive(index, buffers, even, 0..count, parallel)?;
+        let Block { fc1, fc2, .. } = self.block(index)?;
+        self.perceive([fc1, fc2], buffers, even, 0..count, parallel)?;
         norm.apply(&self.kernels, buffers.tokens, (count, self.width), self.norm_eps)?;
         parallel.finished(Step::Norm);
         Ok(())
@@ -294,19 +313,19 @@ impl<'a> Transformer<'a> {
     /// `tokens += mlp(input)` for the given tokens; the input lying in `rows` if it was `prepared` there, else being those tokens.
     fn perceive(
         &self,
-        index: usize,
+        [fc1, fc2]: [&Linear<'_>; 2],
         buffers: &mut Buffers<'_>,
         prepared: bool,
         rows: Range<usize>,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
-        let (kernels, block, width, mlp) = (&self.kernels, &self.blocks[index], padded(self.width), padded(self.mlp));
+        let (kernels, width, mlp) = (&self.kernels, padded(self.width), padded(self.mlp));
         let count = rows.len();
-        let tokens = &mut buffers.tokens[rows.start * width..];
+        let tokens = buffers.tokens.part_mut(rows.start * width..);
         let input: &[f32] = if prepared { buffers.rows } else { tokens };
         kernels.linear(
             Rows::new(input, count, width)?,
-            &block.fc1,
+            fc1,
             self.activation,
             false,
             RowsMut::new(buffers.wide, count, mlp)?,
@@ -316,7 +335,7 @@ impl<'a> Transformer<'a> {
         parallel.finished(Step::Fc1);
         kernels.linear(
             Rows::new(buffers.wide, count, mlp)?,
-            &block.fc2,
+            fc2,
             Activation::None,
             true,
             RowsMut::new(tokens, count, width)?,
@@ -337,12 +356,12 @@ impl<'a> Transformer<'a> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         let (kernels, width) = (&self.kernels, padded(self.width));
-        let token = Rows::new(&buffers.tokens[row * width..], 1, width)?;
+        let token = Rows::new(buffers.tokens.part(row * width..), 1, width)?;
         kernels.layer_norm(token, self.width, self.norm_eps, RowsMut::new(buffers.rows, 1, width)?, parallel)?;
         let normed = Rows::new(buffers.rows, 1, width)?;
         let projected = RowsMut::new(buffers.query, 1, projection.outputs)?;
         kernels.linear(normed, projection, Activation::None, false, projected, buffers.kernel, parallel)?;
-        kernels.normalize(&buffers.query[..embedding.len()], embedding);
+        kernels.normalize(buffers.query.part(..embedding.len()), embedding);
         parallel.finished(Step::Project);
         Ok(())
     }
@@ -356,13 +375,13 @@ fn missing(name: &'static str, block: usize) -> Error {
 fn outputs<'a>(layer: &Linear<'a>, range: Range<usize>) -> Linear<'a> {
     let floats = |inputs: usize| range.start / LANES * inputs * LANES..range.end / LANES * inputs * LANES;
     let panels = match layer.panels {
-        Panels::F32(panels) => Panels::F32(&panels[floats(layer.inputs)]),
-        Panels::F16(panels) => Panels::F16(&panels[floats(layer.inputs)]),
+        Panels::F32(panels) => Panels::F32(panels.part(floats(layer.inputs))),
+        Panels::F16(panels) => Panels::F16(panels.part(floats(layer.inputs))),
         Panels::I8 { weight, scale, zero } => Panels::I8 {
-            weight: &weight[floats(layer.inputs.next_multiple_of(4))],
-            scale: &scale[range.clone()],
-            zero: &zero[range.clone()],
+            weight: weight.part(floats(layer.inputs.next_multiple_of(4))),
+            scale: scale.part(range.clone()),
+            zero: zero.part(range.clone()),
         },
     };
-    Linear { panels, bias: &layer.bias[range.clone()], inputs: layer.inputs, outputs: range.len() }
+    Linear { panels, bias: layer.bias.part(range.clone()), inputs: layer.inputs, outputs: range.len() }
 }

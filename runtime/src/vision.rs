@@ -1,19 +1,21 @@
 //! The image tower: pixels to embedding.
 //!
 //! Patches and class token; blocks in the frequency domain, on the patches; transformer blocks on all tokens, which merge between
-//! attention and MLP; the class token, projected, and with the joint readout the patches' mean in the frequency domain. Without a frequency
-//! stage it is CLIP's vision transformer (Radford et al., arXiv 2103.00020), with one this project's reconstruction of MLIP (arXiv 2406.01460).
+//! attention and MLP; the head, which projects the class token or what it pools from the patches, and with the joint readout the patches' mean
+//! in the frequency domain. Without a frequency stage it is CLIP's vision transformer (Radford et al., arXiv 2103.00020) or SigLIP's (Zhai et
+//! al., arXiv 2303.15343), with one this project's reconstruction of MLIP (arXiv 2406.01460).
 
 mod embedding;
 mod frequency;
+mod head;
 mod merging;
 mod order;
 mod settings;
 
-use edgelip_kernels::{Kernels, Linear, Parallel, Step};
+use edgelip_kernels::{Kernels, Parallel, Step};
 
 use crate::image::Preprocess;
-use crate::model::{Guide, LinearShape, Loader, Metadata, Precision, Readout, Score, linear_name, preprocess};
+use crate::model::{Guide, LinearShape, Loader, Metadata, Precision, Readout, Score, preprocess};
 use crate::onnx::File;
 use crate::plan::{Plan, VisionShape};
 use crate::scratch::Arena;
@@ -21,6 +23,7 @@ use crate::transformer::{Buffers, Sight, Transformer};
 use crate::{Error, Labels};
 use embedding::Embedding;
 use frequency::Feature;
+use head::Head;
 use merging::Carried;
 use order::Order;
 use settings::Settings;
@@ -38,7 +41,7 @@ pub struct Vision<'a> {
     order: Order<'a>,
     feature: Option<Feature<'a>>,
     transformer: Transformer<'a>,
-    projection: Linear<'a>,
+    head: Head<'a>,
     labels: Option<Labels<'a>>,
     logit_scale: f32,
     logit_bias: f32,
@@ -54,15 +57,14 @@ impl<'a> Vision<'a> {
         let file = File::parse(bytes)?;
         let metadata = Metadata(&file);
         metadata.check("vision")?;
-        let Settings { plan, guide, readout } = Settings::read(&metadata)?;
+        let Settings { plan, guide, readout, pre_norm, unit } = Settings::read(&metadata)?;
         let shape = *plan.shape();
         let precision = metadata.precision()?;
 
         let mut loader = Loader::new(&file, "vision.");
-        let embedding = Embedding::load(&mut loader, &shape, precision)?;
+        let embedding = Embedding::load(&mut loader, &shape, precision, pre_norm)?;
         let order = Order::load(&mut loader, &plan)?;
         let feature = Feature::load(&mut loader, &plan, precision, readout)?;
-        let projection = edge(precision, [shape.width, shape.embedding], true);
         let mut vision = Vision {
             plan,
             precision,
@@ -73,7 +75,7 @@ impl<'a> Vision<'a> {
             order,
             feature,
             transformer: Transformer::empty(kernels, &shape, (metadata.activation()?, metadata.norm_eps()?)),
-            projection: loader.linear(None, linear_name!("vision.projection"), projection)?,
+            head: Head::load(&mut loader, &shape, precision, unit)?,
             labels: Labels::find(&file, &mut loader, shape.embedding)?,
             logit_scale: metadata.float("edgelip.logit_scale")?,
             logit_bias: metadata.float("edgelip.logit_bias")?,
@@ -85,7 +87,7 @@ impl<'a> Vision<'a> {
         Ok(vision)
     }
 
-    /// The embedding of an image, l2-normalised.
+    /// The embedding of an image, l2-normalised if [`Vision::unit`] says so.
     ///
     /// `pixels` are `[H, W, 3]` after resize and crop ([`Preprocess::apply`]); `scratch` holds at least
     /// [`Vision::scratch_len`] floats, whatever their values; `embedding` is `[E]`. The result's bits do not depend on `parallel`.
@@ -165,7 +167,7 @@ impl<'a> Vision<'a> {
             self.transformer.mlp(index, &mut buffers, 0..rows, parallel)?;
             parallel.finished(Step::Block);
         }
-        self.transformer.project(&self.projection, &mut buffers, 0, embedding, parallel)?;
+        self.read_out(&mut buffers, &carried, embedding, parallel)?;
         self.join_domains(&mut buffers, feature, embedding, parallel)
     }
 
@@ -192,6 +194,11 @@ impl<'a> Vision<'a> {
     /// What the embedding is made of.
     pub fn readout(&self) -> Readout {
         self.readout
+    }
+
+    /// Whether embeddings are l2-normalised. A classifier's are not: its logits depend on their length.
+    pub fn unit(&self) -> bool {
+        self.head.unit
     }
 
     /// The kernels that will run it.

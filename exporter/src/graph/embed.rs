@@ -16,10 +16,10 @@ use super::transformer::Transformer;
 
 /// What the tokens are made of.
 pub(super) struct Embedded {
-    /// Patches `[N, patches, width]` after the pre-norm.
+    /// Patches `[N, patches, width]` after the pre-norm, if there is one.
     pub patches: Value,
-    /// The class token after the pre-norm, the same for all images: `[1, width]`.
-    pub class: Value,
+    /// The class token after the pre-norm, the same for all images: `[1, width]`; none in a tower without.
+    pub class: Option<Value>,
 }
 
 /// Raster indices of the patches in the order tokens are in: for `ward`, rows run alternately left to right and right
@@ -57,17 +57,24 @@ pub(super) fn embed<'a>(
         let bias = if has_bias { fold.bias()? } else { vec![0.0; width] };
         positions(source, width, &stored, &bias)
     });
-    let class = graph.rows_of_floats("vision.class", &[1, padded(width)], move || class_row(source, width, eps));
-    let [gain, bias] =
-        ["weight", "bias"].map(|part| transformer.padded_vector(graph, format!("vision.pre_norm.{part}")));
+    let class = (config.class_tokens() > 0)
+        .then(|| graph.rows_of_floats("vision.class", &[1, padded(width)], move || class_row(source, width, eps)));
+    let norm = config
+        .pre_norm
+        .then(|| ["weight", "bias"].map(|part| transformer.padded_vector(graph, format!("vision.pre_norm.{part}"))));
     let order = stored_order(graph, order);
     x = reorder(graph, "ordered", x, order.as_ref());
     let position = graph.columns("position/columns", &position, width, padded(width));
-    let [gain, bias] = [("gain", gain), ("bias", bias)]
-        .map(|(part, vector)| graph.columns(&format!("norm/{part}"), &vector, width, padded(width)));
-    let class = graph.columns("class/columns", &class, width, padded(width));
+    let norm = norm.map(|[gain, bias]| {
+        [("gain", gain), ("bias", bias)]
+            .map(|(part, vector)| graph.columns(&format!("norm/{part}"), &vector, width, padded(width)))
+    });
+    let class = class.map(|class| graph.columns("class/columns", &class, width, padded(width)));
     x = graph.node("Add", "positioned", &[&x, &position]);
-    Ok(Embedded { patches: graph.layer_norm_affine("norm", &x, &gain, &bias, eps), class })
+    if let Some([gain, bias]) = norm {
+        x = graph.layer_norm_affine("norm", &x, &gain, &bias, eps);
+    }
+    Ok(Embedded { patches: x, class })
 }
 
 /// The patch embedding, patches in raster order.
@@ -75,6 +82,13 @@ fn patches<'a>(graph: &mut Graph<'a>, config: &VisionConfig, fold: &Rc<PixelFold
     let pixels = graph.pixels(&Value::named("pixel_values"), fold.pixel());
     let [rows, columns] = config.grid().map(|length| length as i64);
     let side = config.patch as i64;
+    let mut pixels = pixels;
+    // What is too little for another patch is not looked at.
+    for (axis, used, given) in [(2, rows * side, config.image_size[0]), (3, columns * side, config.image_size[1])] {
+        if used < given as i64 {
+            pixels = graph.slice(&format!("pixels/used.{axis}"), &pixels, axis, 0, used, 1);
+        }
+    }
     let split = graph.reshape("patches/split", &pixels, &[0, 3, rows, side, columns, side]);
     let moved = graph.transpose("patches/moved", &split, &[0, 2, 4, 3, 5, 1]);
     let patches = graph.reshape("patches", &moved, &[0, rows * columns, 3 * side * side]);
@@ -106,8 +120,9 @@ pub(super) fn reorder(graph: &mut Graph<'_>, name: &str, patches: Value, order: 
     }
 }
 
-/// Class token and patches `[N, 1 + patches, width]`.
-pub(super) fn tokens(graph: &mut Graph<'_>, class: &Value, patches: &Value, count: usize) -> Value {
+/// Class token, if there is one, and patches `[N, 1 + patches, width]`.
+pub(super) fn tokens(graph: &mut Graph<'_>, class: Option<&Value>, patches: &Value, count: usize) -> Value {
+    let Some(class) = class else { return patches.clone() };
     // The class row is added to an empty first row: unlike a concatenation this needs no copy of it for each image.
     let before = graph.ints(&[0, 1, 0, 0, 0, 0]);
     let after = graph.ints(&[0, 0, count as i64, 0]);

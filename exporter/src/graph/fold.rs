@@ -25,8 +25,6 @@ pub(super) struct Affine {
     pub norm: Option<String>,
     /// A factor of the result.
     pub scale: f64,
-    /// Whether the layer has a bias of its own.
-    pub bias: bool,
 }
 
 impl Affine {
@@ -36,10 +34,8 @@ impl Affine {
         let &[outputs, inputs] = &weight.shape[..] else {
             return Err(Error::Graph(format!("`{}.weight` has shape {:?}, not two axes", self.layer, weight.shape)));
         };
-        let mut bias = match self.bias {
-            true => floats(source, &format!("{}.bias", self.layer), outputs)?,
-            false => vec![0.0; outputs],
-        };
+        let bias = format!("{}.bias", self.layer);
+        let mut bias = if source.has(&bias) { floats(source, &bias, outputs)? } else { vec![0.0; outputs] };
         let mut weight = weight.data;
         let norm = match &self.norm {
             Some(norm) => {
@@ -135,10 +131,11 @@ pub(super) fn channels_last(
 /// `order[t]`.
 pub(super) fn positions(source: &dyn Source, width: usize, order: &[usize], bias: &[f64]) -> Result<Vec<f32>, Error> {
     let position = source.tensor("vision.position")?.data;
-    expect("vision.position", position.len(), (1 + order.len()) * width)?;
+    let class_tokens = source.model().vision()?.class_tokens();
+    expect("vision.position", position.len(), (class_tokens + order.len()) * width)?;
     let mut rows = vec![0.0; order.len() * padded(width)];
     for (row, &index) in rows.chunks_exact_mut(padded(width)).zip(order) {
-        let values = &position[(1 + index) * width..][..width];
+        let values = &position[(class_tokens + index) * width..][..width];
         for (out, (&value, &shift)) in row.iter_mut().zip(values.iter().zip(bias)) {
             *out = (f64::from(value) + shift) as f32;
         }
@@ -146,10 +143,14 @@ pub(super) fn positions(source: &dyn Source, width: usize, order: &[usize], bias
     Ok(rows)
 }
 
-/// The class token with its position, after the pre-norm: `[padded(width)]`.
+/// The class token with its position, after the pre-norm if there is one: `[padded(width)]`.
 pub(super) fn class_row(source: &dyn Source, width: usize, eps: f32) -> Result<Vec<f32>, Error> {
     let class = floats(source, "vision.class", width)?;
     let position = source.tensor("vision.position")?.data;
+    if !source.model().vision()?.pre_norm {
+        let sum = class.iter().zip(&position).map(|(&class, &position)| (class + f64::from(position)) as f32);
+        return Ok(sum.chain(std::iter::repeat(0.0)).take(padded(width)).collect());
+    }
     let gain = floats(source, "vision.pre_norm.weight", width)?;
     let bias = floats(source, "vision.pre_norm.bias", width)?;
     let sum: Vec<f64> = class.iter().zip(&position).map(|(&class, &position)| class + f64::from(position)).collect();

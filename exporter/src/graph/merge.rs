@@ -16,6 +16,8 @@ pub(super) struct Tokens<'v> {
     /// Patches each token stands for, `[N, count, 1]`; `None` if it is one for all.
     pub sizes: Option<&'v Value>,
     pub count: usize,
+    /// How many of them come first and never merge: the class token, if there is one.
+    pub class_tokens: usize,
     pub width: usize,
     pub heads: usize,
     /// What keeps informative tokens from merging.
@@ -60,7 +62,7 @@ impl Graph<'_> {
         let norms = (rule == Merge::Ward || guided.is_some()).then(|| self.normalize("merge/tokens", tokens.rows));
         let stretch = guided.zip(norms.as_ref()).map(|(guidance, [units, _])| {
             let phi = self.guide(guidance, units);
-            let [sources, targets] = self.split_pairs("merge/guide", &phi, tokens.count);
+            let [sources, targets] = self.split_pairs("merge/guide", &phi, tokens);
             self.stretch(guidance.guide.strength, [&sources, &targets])
         });
         let norms = norms.filter(|_| rule == Merge::Ward);
@@ -68,7 +70,7 @@ impl Graph<'_> {
             Some([units, _]) => self.ward_scores(tokens, units, stretch.as_ref()),
             None => self.tome_scores(tokens, stretch.as_ref()),
         };
-        let pairs = self.choose(&scores, tokens.count, r);
+        let pairs = self.choose(&scores, tokens, r);
         let rows = self.halves("merge/rows", tokens.rows, tokens.count);
         let sizes = tokens.sizes.map(|sizes| {
             let halves = self.halves("merge/sizes", sizes, tokens.count);
@@ -106,8 +108,8 @@ impl Graph<'_> {
     /// targets]`.
     fn ward_scores(&mut self, tokens: &Tokens<'_>, token_units: &Value, stretch: Option<&Value>) -> Value {
         let [key_units, _] = self.normalize("merge/keys", tokens.keys);
-        let by_key = self.cosines("merge/keys", &key_units, tokens.count);
-        let by_token = self.cosines("merge/tokens", token_units, tokens.count);
+        let by_key = self.cosines("merge/keys", &key_units, tokens);
+        let by_token = self.cosines("merge/tokens", token_units, tokens);
         let (half, one) = (self.float(0.5), self.float(1.0));
         let sum = self.node("Add", "merge/cosines", &[&by_key, &by_token]);
         let similarity = self.node("Mul", "merge/similarity", &[&sum, &half]);
@@ -122,7 +124,7 @@ impl Graph<'_> {
         let root = self.node("Sqrt", "merge/sizes/root", &[sizes]);
         let root_of_root = self.node("Sqrt", "merge/sizes/root_of_root", &[&root]);
         let soft = self.node("Mul", "merge/sizes/soft", &[&root, &root_of_root]);
-        let [sources, targets] = self.split_pairs("merge/sizes/soft", &soft, tokens.count);
+        let [sources, targets] = self.split_pairs("merge/sizes/soft", &soft, tokens);
         let product = self.node("Mul", "merge/sizes/product", &[&sources, &targets]);
         let sum = self.node("Add", "merge/sizes/sum", &[&sources, &targets]);
         let weight = self.node("Div", "merge/sizes/weight", &[&product, &sum]);
@@ -136,7 +138,7 @@ impl Graph<'_> {
         let attributes = [("axes", Attribute::Ints(vec![2])), ("keepdims", Attribute::Int(0))];
         let mean = self.node_with("ReduceMean", "merge/keys/mean", &[&split], &attributes);
         let [units, _] = self.normalize("merge/keys", &mean);
-        let cosines = self.cosines("merge/keys", &units, tokens.count);
+        let cosines = self.cosines("merge/keys", &units, tokens);
         let Some(stretch) = stretch else { return cosines };
         let one = self.float(1.0);
         let distance = self.node("Sub", "merge/distance", &[&cosines, &one]);
@@ -144,15 +146,16 @@ impl Graph<'_> {
     }
 
     /// Inner products of unit vectors at even positions, the class token's left out, and at odd ones.
-    fn cosines(&mut self, name: &str, units: &Value, count: usize) -> Value {
-        let [sources, targets] = self.split_pairs(name, units, count);
+    fn cosines(&mut self, name: &str, units: &Value, tokens: &Tokens<'_>) -> Value {
+        let [sources, targets] = self.split_pairs(name, units, tokens);
         self.node("MatMul", &format!("{name}/cosines"), &[&sources, &targets])
     }
 
     /// `[N, sources, …]`, even positions without the class token, and `[N, …, targets]`, odd ones.
-    fn split_pairs(&mut self, name: &str, x: &Value, count: usize) -> [Value; 2] {
-        let sources = self.slice(&format!("{name}/sources"), x, 1, 2, count as i64, 2);
-        let odd = self.slice(&format!("{name}/odd"), x, 1, 1, count as i64, 2);
+    fn split_pairs(&mut self, name: &str, x: &Value, tokens: &Tokens<'_>) -> [Value; 2] {
+        let (first, count) = (2 * tokens.class_tokens as i64, tokens.count as i64);
+        let sources = self.slice(&format!("{name}/sources"), x, 1, first, count, 2);
+        let odd = self.slice(&format!("{name}/odd"), x, 1, 1, count, 2);
         [sources, self.transpose(&format!("{name}/targets"), &odd, &[0, 2, 1])]
     }
 
@@ -163,7 +166,7 @@ impl Graph<'_> {
     }
 
     /// Each source's best target, and the `r` best sources. Ties go to the lower index, in `ArgMax` as in `TopK`.
-    fn choose(&mut self, scores: &Value, count: usize, r: usize) -> Pairs {
+    fn choose(&mut self, scores: &Value, tokens: &Tokens<'_>, r: usize) -> Pairs {
         let best = self.reduce("ReduceMax", "merge/best", scores, -1);
         let best = self.reshape("merge/best/flat", &best, &[0, -1]);
         let attributes = [("axis", Attribute::Int(-1)), ("keepdims", Attribute::Int(0))];
@@ -171,8 +174,11 @@ impl Graph<'_> {
         let [_, chosen] = self.top_k("merge/chosen", &best, r, true);
         let targets =
             self.node_with("GatherElements", "merge/targets", &[&partners, &chosen], &[("axis", Attribute::Int(1))]);
-        let matches = self.one_hot("merge/assignment", &targets, count / 2);
+        let matches = self.one_hot("merge/assignment", &targets, tokens.count / 2);
         let assignment = self.transpose("merge/assignment", &matches, &[0, 2, 1]);
+        if tokens.class_tokens == 0 {
+            return Pairs { sources: chosen, assignment };
+        }
         // The class token is even too, and comes first.
         let one = self.ints(&[1]);
         let sources = self.node("Add", "merge/sources", &[&chosen, &one]);

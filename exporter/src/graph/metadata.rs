@@ -7,7 +7,7 @@ use edgelip_runtime::image::{Centre, Filter, Resize};
 use edgelip_runtime::plan::{Merge, Plan};
 
 use crate::error::Error;
-use crate::source::{ModelConfig, NormPlace, Readout, TextConfig};
+use crate::source::{ModelConfig, NormPlace, Padding, Pooling, Readout, Score, TextConfig, TextPooling};
 
 use super::transformer::Transformer;
 use super::{TextOptions, VisionOptions};
@@ -56,7 +56,19 @@ pub(super) fn vision(
 ) -> Result<(), Error> {
     let preprocess = model.preprocess()?;
     let shape = plan.shape();
-    set(onnx, "pooling", "class");
+    let head = model.vision()?.head;
+    let pooling = match head.pooling {
+        Pooling::Class => "class",
+        Pooling::Mean => "mean",
+        Pooling::NormedMean => "normed_mean",
+        Pooling::Attention => "attention",
+    };
+    set(onnx, "pooling", pooling);
+    for (key, set_so) in [("pre_norm", model.vision()?.pre_norm), ("projection", head.projected), ("unit", head.unit)] {
+        if !set_so {
+            set(onnx, key, false);
+        }
+    }
     set(onnx, "image", list(&shape.image));
     set(onnx, "patch", shape.patch);
     set(onnx, "compression", options.compression);
@@ -102,7 +114,11 @@ pub(super) fn vision(
     set(onnx, "preprocess.std", list(&preprocess.std));
     set(onnx, "logit_scale", model.logit_scale);
     set(onnx, "logit_bias", model.logit_bias);
-    set(onnx, "score", "softmax");
+    let score = match head.score {
+        Score::Softmax => "softmax",
+        Score::Sigmoid => "sigmoid",
+    };
+    set(onnx, "score", score);
     Ok(())
 }
 
@@ -112,6 +128,9 @@ pub(super) fn text(onnx: &mut OnnxModel<'_>, config: &TextConfig, options: &Text
         set(onnx, "norm", config.norm.name());
     }
     set(onnx, "pooling", config.pooling.name());
+    if let TextPooling::Last(Padding { id, before }) = config.pooling {
+        set(onnx, "padding", format_args!("{},{id}", if before { "left" } else { "right" }));
+    }
     set(onnx, "context", config.context);
     set(onnx, "vocabulary", config.vocabulary);
     set(onnx, "eot", config.eot);

@@ -10,6 +10,7 @@ mod embed;
 mod fold;
 mod frequency;
 mod guide;
+mod head;
 mod linear;
 mod merge;
 mod metadata;

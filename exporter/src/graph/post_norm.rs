@@ -99,7 +99,7 @@ impl<'a> Transformer<'a> {
 
     /// Reads a layer behind the norm with number `norm`, times `scale`.
     fn smooth_load(&self, layer: String, scale: f64, norm: usize, smoothing: &Rc<Smoothing<'a>>) -> Load<'a> {
-        let load = self.load(Affine { layer, norm: None, scale, bias: true });
+        let load = self.load(Affine { layer, norm: None, scale });
         if self.precision != Precision::I8 {
             return load;
         }

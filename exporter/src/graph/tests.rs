@@ -11,7 +11,9 @@ use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, TValue, TV
 use super::*;
 use crate::error::Error;
 use crate::reference::{self, Merging, Rule};
-use crate::source::{self, Activation, NormPlace, Readout, TextConfig, TextPooling, VisionConfig};
+use crate::source::{
+    self, Activation, Head, NormPlace, Padding, Pooling, Readout, TextConfig, TextPooling, VisionConfig,
+};
 use random::Random;
 
 /// A width of heads that no vector register divides, and an image that is not square.
@@ -29,6 +31,8 @@ fn odd() -> Random {
         frequency_blocks: 0,
         readout: Readout::Spatial,
         merging: source::Merging::default(),
+        pre_norm: true,
+        head: Head::default(),
     };
     let text = TextConfig {
         context: 9,
@@ -60,6 +64,8 @@ fn even() -> Random {
         frequency_blocks: 0,
         readout: Readout::Spatial,
         merging: source::Merging::default(),
+        pre_norm: true,
+        head: Head::default(),
     };
     let text = TextConfig {
         context: 12,
@@ -158,6 +164,73 @@ fn ward_merges_as_written() {
 fn tome_merges_as_written() {
     check_vision(odd(), Merge::Tome, &[7, 1, 0], Guide::default());
     check_vision(even(), Merge::Tome, &[2, 0, 3, 0], Guide::default());
+}
+
+/// Towers without a class token; the odd one keeps its norm in front of the blocks.
+fn pooled(pooling: Pooling, projected: bool) -> [Random; 2] {
+    [odd(), even()].map(|random| {
+        let (mut vision, text) = (random.model.vision.unwrap(), random.model.text.unwrap());
+        vision.head = Head { pooling, projected, ..Head::default() };
+        vision.pre_norm = vision.blocks == 3;
+        vision.activation = Activation::TanhGelu;
+        let embedding = if projected { 19 } else { vision.width };
+        Random::new(vision, text, embedding)
+    })
+}
+
+#[test]
+fn towers_without_a_class_token_pool_and_merge_as_written() {
+    for (pooling, projected) in
+        [(Pooling::Mean, true), (Pooling::NormedMean, true), (Pooling::Attention, true), (Pooling::Attention, false)]
+    {
+        let merges = [
+            (Merge::None, [&[][..], &[]]),
+            (Merge::Ward, [&[6, 1, 0], &[0, 8, 1, 0]]),
+            (Merge::Tome, [&[7, 0, 0], &[2, 0, 3, 0]]),
+        ];
+        for (merge, schedules) in merges {
+            for (random, schedule) in pooled(pooling, projected).into_iter().zip(schedules) {
+                check_vision(random, merge, schedule, Guide::default());
+            }
+        }
+    }
+}
+
+#[test]
+fn padded_texts_see_their_padding() {
+    for before in [false, true] {
+        let (vision, mut text_config) = (odd().model.vision.unwrap(), odd().model.text.unwrap());
+        text_config.pooling = TextPooling::Last(Padding { id: 1, before });
+        let mut random = Random::new(vision, text_config, 19);
+        random.put("text.projection.bias", &[19], 0.4);
+        let texts = [vec![7, 8, 9, 49], vec![5; 9]];
+        let expected = reference::text(&random, &texts).unwrap();
+        let place = |text: usize, i: usize| i.checked_sub(if before { 9 - texts[text].len() } else { 0 });
+        let at = |text: usize, i: usize| place(text, i).and_then(|i| texts[text].get(i).copied());
+        // Whatever the caller fills up with.
+        let ids = Array2::from_shape_fn((2, 9), |(text, i)| i64::from(at(text, i).unwrap_or(33)));
+        let mask = Array2::from_shape_fn((2, 9), |(text, i)| i64::from(at(text, i).is_some()));
+        for precision in [Precision::F32, Precision::F16, Precision::I8] {
+            let file = bytes(&text(&random, &TextOptions { precision, tokenizer: "{}".into() }).unwrap());
+            alike(&tract(&file, tvec!(prelude(ids.clone()), prelude(mask.clone()))), &expected, precision, "tract");
+            let found = texts_in_place(&file, &texts);
+            alike(&found, &expected, precision, "runtime");
+        }
+    }
+}
+
+fn texts_in_place(file: &[u8], texts: &[Vec<u32>]) -> Array2<f32> {
+    let mut words = vec![0f32; file.len().div_ceil(4) + 16];
+    let skip = words.as_ptr().align_offset(64);
+    let place = &mut edgelip_kernels::cast::bytes_mut(&mut words[skip..])[..file.len()];
+    place.copy_from_slice(file);
+    let tower = Text::open(place, Kernels::detect()).unwrap();
+    let mut embeddings = Array2::zeros((texts.len(), tower.embedding()));
+    for (ids, mut row) in texts.iter().zip(embeddings.outer_iter_mut()) {
+        let mut scratch = vec![f32::NAN; tower.scratch_len(ids.len(), 1).unwrap()];
+        tower.embed(ids, &mut scratch, &Single, row.as_slice_mut().unwrap()).unwrap();
+    }
+    embeddings
 }
 
 #[test]

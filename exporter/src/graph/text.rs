@@ -5,7 +5,7 @@ use std::rc::Rc;
 use edgelip::onnx::{Attribute, Dim, ElementType, OnnxModel, ValueInfo};
 
 use crate::error::Error;
-use crate::source::{NormPlace, Source, TextConfig, TextPooling};
+use crate::source::{NormPlace, Padding, Source, TextConfig, TextPooling};
 
 use super::builder::{Graph, Value};
 use super::smooth::Smoothing;
@@ -36,11 +36,15 @@ pub fn text<'a>(source: &'a dyn Source, options: &TextOptions) -> Result<OnnxMod
     };
     let mut graph = Graph::new("text");
     graph.enter("embed");
-    let ids = Value::named("input_ids");
+    let mut ids = Value::named("input_ids");
+    if let TextPooling::Last(padding) = config.pooling {
+        ids = filled(&mut graph, ids, padding);
+    }
     let shape = graph.node("Shape", "shape", &[&ids]);
     let length = graph.slice("length", &shape, 0, 1, 2, 1);
     let x = TokenEmbedding { source, config, precision: options.precision }.build(&mut graph, &ids, &length);
     match (config.norm, config.pooling) {
+        (NormPlace::Pre, TextPooling::Last(_)) => to_last(&mut graph, &transformer, x, config, model.embedding),
         (NormPlace::Pre, _) => {
             let causal = causal(&mut graph, config, ids, &length)?;
             causal_blocks(&mut graph, &transformer, x, &causal, model.embedding);
@@ -52,8 +56,12 @@ pub fn text<'a>(source: &'a dyn Source, options: &TextOptions) -> Result<OnnxMod
     let mut onnx = metadata::model("text", model, &transformer);
     metadata::text(&mut onnx, config, options);
     let symbol = |name: &str| Dim::Symbol(name.into());
+    let length = match config.pooling {
+        TextPooling::Last(_) => Dim::Fixed(config.context as u64),
+        TextPooling::EotFirst | TextPooling::EotArgmax | TextPooling::Mean => symbol("S"),
+    };
     for name in ["input_ids", "attention_mask"] {
-        let shape = vec![symbol("N"), symbol("S")];
+        let shape = vec![symbol("N"), length.clone()];
         onnx.inputs.push(ValueInfo { name: name.into(), element: ElementType::I64, shape });
     }
     let shape = vec![symbol("N"), Dim::Fixed(model.embedding as u64)];
@@ -90,6 +98,30 @@ fn causal_blocks<'a>(
         let heads_axis = graph.ints(&[1]);
         let bias = graph.node("Unsqueeze", "mask", &[&bias, &heads_axis]);
         let [rows, _] = transformer.attend(graph, index, &x, queries, Some(&bias));
+        x = transformer.perceive(graph, index, &rows);
+    }
+    transformer.project(graph, &x, "final_norm", embedding, "text_embeds");
+}
+
+/// Ids with the tower's own padding wherever the mask says padding: attention sees it.
+fn filled(graph: &mut Graph<'_>, ids: Value, padding: Padding) -> Value {
+    let (zero, pad) = (graph.ints(&[0]), graph.ints(&[i64::from(padding.id)]));
+    let padded = graph.node("Equal", "ids/padded", &[&Value::named("attention_mask"), &zero]);
+    graph.node("Where", "ids", &[&padded, &pad, &ids])
+}
+
+/// SigLIP's blocks and head: each token sees all, and the last one's row is the text's.
+fn to_last<'a>(
+    graph: &mut Graph<'a>,
+    transformer: &Transformer<'a>,
+    mut x: Value,
+    config: &TextConfig,
+    embedding: usize,
+) {
+    for index in 0..transformer.blocks {
+        let last = index + 1 == transformer.blocks;
+        let queries = if last { Queries::Row(config.context - 1) } else { Queries::All };
+        let [rows, _] = transformer.attend(graph, index, &x, queries, None);
         x = transformer.perceive(graph, index, &rows);
     }
     transformer.project(graph, &x, "final_norm", embedding, "text_embeds");
@@ -132,7 +164,9 @@ fn causal<'a>(graph: &mut Graph<'a>, config: &TextConfig, ids: Value, length: &V
             graph.node("Equal", "end/marks", &[&ids, &eot])
         }
         TextPooling::EotArgmax => ids,
-        TextPooling::Mean => return Err(Error::Graph("the mean is of texts whose tokens see each other".into())),
+        TextPooling::Mean | TextPooling::Last(_) => {
+            return Err(Error::Graph("this pooling is of texts whose tokens see each other".into()));
+        }
     };
     // Ids are exact in f32, and the first of equal ones wins.
     let marks = graph.cast("end/scores", &marks, ElementType::F32);

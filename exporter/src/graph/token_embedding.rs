@@ -6,7 +6,7 @@ use edgelip::onnx::{Attribute, ElementType};
 use edgelip_kernels::padded;
 
 use crate::error::Error;
-use crate::source::{NormPlace, Source, TextConfig};
+use crate::source::{Source, TextConfig, TextPooling};
 
 use super::Precision;
 use super::builder::{Graph, Value};
@@ -32,11 +32,11 @@ impl<'a> TokenEmbedding<'a, '_> {
         graph.columns("tokens", &sum, width, stride)
     }
 
-    /// How the table is stored: as BERT's is most of a small file, it is quantised too.
+    /// How the table is stored: as BERT's and SigLIP's are most of a file, they are quantised too.
     fn stored(self) -> Precision {
-        match self.config.norm {
-            NormPlace::Pre => self.precision.kept(),
-            NormPlace::Post => self.precision,
+        match self.config.pooling {
+            TextPooling::EotFirst | TextPooling::EotArgmax => self.precision.kept(),
+            TextPooling::Mean | TextPooling::Last(_) => self.precision,
         }
     }
 

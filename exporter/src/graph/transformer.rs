@@ -28,8 +28,8 @@ pub(super) struct Transformer<'a> {
 pub(super) enum Queries<'v> {
     /// Every token's.
     All,
-    /// The first token's.
-    First,
+    /// That of the token at a place.
+    Row(usize),
     /// That of the tokens `[N, 1]`.
     At(&'v Value),
 }
@@ -57,11 +57,15 @@ impl<'a> Transformer<'a> {
                 q = kv.remove(0);
                 residual = x.clone();
             }
-            Queries::First | Queries::At(_) => {
+            Queries::Row(_) | Queries::At(_) => {
                 let row;
                 (row, residual) = match queries {
                     Queries::At(at) => (graph.gather_input_rows("norm1", &input, at), graph.rows("residual", x, at)),
-                    _ => (graph.input_rows("norm1", &input, 0, 1), graph.slice("residual", x, 1, 0, 1, 1)),
+                    Queries::Row(at) => {
+                        let [start, end] = [at, at + 1].map(|row| row as i64);
+                        (graph.input_rows("norm1", &input, start, end), graph.slice("residual", x, 1, start, end, 1))
+                    }
+                    Queries::All => (graph.input_rows("norm1", &input, 0, 0), x.clone()),
                 };
                 q = graph.linear_split("q", &row, &qkv, 0..1).remove(0);
                 kv = graph.linear_split("kv", &input, &qkv, 1..3);
@@ -96,12 +100,6 @@ impl<'a> Transformer<'a> {
 
     /// The projection of `x [N, 1, width]` after `norm`, l2-normalised: `[N, embedding]` by the name of the output.
     pub fn project(&self, graph: &mut Graph<'a>, x: &Value, norm: &str, embedding: usize, output: &str) -> Value {
-        let unit = self.project_unit(graph, x, norm, embedding);
-        graph.rename(unit, output)
-    }
-
-    /// The projection of `x [N, 1, width]` after `norm`, l2-normalised: `[N, embedding]`.
-    pub fn project_unit(&self, graph: &mut Graph<'a>, x: &Value, norm: &str, embedding: usize) -> Value {
         graph.enter("head");
         let tower = graph.tower();
         let norm = Some(format!("{tower}.{norm}"));
@@ -111,11 +109,11 @@ impl<'a> Transformer<'a> {
         let projected = graph.linear("projection", &input, &layer);
         let flat = graph.reshape("projection/flat", &projected, &[0, embedding as i64]);
         let [unit, _] = graph.normalize("embedding", &flat);
-        unit
+        graph.rename(unit, output)
     }
 
-    /// The layer called `name` from the tower's width to the shared space, behind `norm`. The checkpoint's has no bias; with `bias` there is room
-    /// for what folding the norm makes one of.
+    /// The layer called `name` from the tower's width to the shared space, behind `norm`. With `bias` there is room for its own and for what
+    /// folding the norm makes one of.
     pub fn projection_layer(
         &self,
         graph: &mut Graph<'a>,
@@ -124,7 +122,7 @@ impl<'a> Transformer<'a> {
         embedding: usize,
         bias: bool,
     ) -> Linear {
-        let load = self.load(Affine { layer: name.clone(), norm, scale: 1.0, bias: false });
+        let load = self.load(Affine { layer: name.clone(), norm, scale: 1.0 });
         let spec = LinearSpec {
             name,
             inputs: self.width,
@@ -150,12 +148,7 @@ impl<'a> Transformer<'a> {
         let block = format!("{}.blocks.{index}", graph.tower());
         let scale = 1.0 / ((self.width / self.heads) as f64).sqrt();
         let group = |part: &str, scale| {
-            self.load(Affine {
-                layer: format!("{block}.{part}"),
-                norm: Some(format!("{block}.norm1")),
-                scale,
-                bias: true,
-            })
+            self.load(Affine { layer: format!("{block}.{part}"), norm: Some(format!("{block}.norm1")), scale })
         };
         let spec = LinearSpec {
             name: format!("{block}.qkv"),
@@ -182,7 +175,7 @@ impl<'a> Transformer<'a> {
     }
 
     /// A layer of a block such as `blocks.3`, the block's norm in front of it folded in.
-    fn layer_in(
+    pub fn layer_in(
         &self,
         graph: &mut Graph<'a>,
         block: &str,
@@ -194,7 +187,7 @@ impl<'a> Transformer<'a> {
         let block = format!("{}.{block}", graph.tower());
         let name = format!("{block}.{part}");
         let norm = norm.map(|norm| format!("{block}.{norm}"));
-        let load = self.load(Affine { layer: name.clone(), norm, scale: 1.0, bias: true });
+        let load = self.load(Affine { layer: name.clone(), norm, scale: 1.0 });
         let spec = LinearSpec { name, inputs, outputs, precision: self.precision, bias: true, groups: vec![load] };
         graph.linear_layer(part, spec)
     }

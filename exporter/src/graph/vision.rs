@@ -10,6 +10,7 @@ use crate::source::{ModelConfig, Readout, Source};
 use super::builder::{Graph, Value};
 use super::embed::{embed, patch_order, reorder, stored_order, tokens};
 use super::guide::Guidance;
+use super::head::Left;
 use super::merge::{Merged, Tokens};
 use super::transformer::{Queries, Transformer};
 use super::{Guide, VisionOptions, frequency, metadata};
@@ -40,12 +41,15 @@ pub fn vision<'a>(source: &'a dyn Source, options: &VisionOptions) -> Result<Onn
         (Some(_), Some(summary)) => Some(graph.normalize("summary", summary)[0].clone()),
         _ => None,
     };
-    let x = blocks(&mut graph, &transformer, &plan, tokens, guide, unit.as_ref());
+    let left = blocks(&mut graph, &transformer, &plan, tokens, guide, unit.as_ref());
     match summary.filter(|_| config.readout == Readout::Joint) {
-        None => transformer.project(&mut graph, &x, "post_norm", model.embedding, "image_embeds"),
+        None => {
+            let embedding = transformer.read_out(&mut graph, config, &left, model.embedding)?;
+            graph.rename(embedding, "image_embeds")
+        }
         Some(summary) => {
             let frequency = frequency::project(&mut graph, &transformer, &summary, model.embedding);
-            let spatial = transformer.project_unit(&mut graph, &x, "post_norm", model.embedding);
+            let spatial = transformer.read_out(&mut graph, config, &left, model.embedding)?;
             let sum = graph.node("Add", "joint", &[&spatial, &frequency]);
             let [unit, _] = graph.normalize("joint", &sum);
             graph.rename(unit, "image_embeds")
@@ -70,7 +74,7 @@ fn plan(model: &ModelConfig, options: &VisionOptions) -> Result<Plan, Error> {
 
 /// What reaches the blocks.
 struct Stage {
-    /// `[N, 1 + patches, width]`, class token first.
+    /// `[N, 1 + patches, width]`, class token first, if there is one.
     tokens: Value,
     /// The frequency feature `[N, 1, width]`, if anything asks for it.
     summary: Option<Value>,
@@ -91,7 +95,7 @@ fn stage<'a>(
     let staged = config.frequency_blocks > 0 || guide.is_some();
     if !staged {
         let embedded = embed(graph, transformer, config, &order)?;
-        let tokens = tokens(graph, &embedded.class, &embedded.patches, order.len());
+        let tokens = tokens(graph, embedded.class.as_ref(), &embedded.patches, order.len());
         return Ok(Stage { tokens, summary: None, energy: None });
     }
     // Neighbours on the grid matter until the blocks.
@@ -109,10 +113,10 @@ fn stage<'a>(
         let before = graph.ints(&[0, 1, 0, 0, 0, 0]);
         graph.node("Pad", "energy/padded", &[&ordered, &before])
     });
-    Ok(Stage { tokens: tokens(graph, &embedded.class, &patches, order.len()), summary, energy })
+    Ok(Stage { tokens: tokens(graph, embedded.class.as_ref(), &patches, order.len()), summary, energy })
 }
 
-/// The transformer's blocks, tokens merging between their attention and MLP: the class token `[N, 1, width]`.
+/// The transformer's blocks, tokens merging between their attention and MLP, to the class token or whatever the head reads.
 fn blocks<'a>(
     graph: &mut Graph<'a>,
     transformer: &Transformer<'a>,
@@ -120,7 +124,8 @@ fn blocks<'a>(
     tokens: Value,
     mut guide: Option<(Guide, Value)>,
     summary: Option<&Value>,
-) -> Value {
+) -> Left {
+    let only_class = plan.shape().class_tokens() > 0;
     let (width, heads) = (transformer.width, transformer.heads);
     let last_merge = plan.blocks().enumerate().filter(|(_, block)| block.merged > 0).map(|(index, _)| index).last();
     let mut x = tokens;
@@ -129,7 +134,7 @@ fn blocks<'a>(
         let last = index + 1 == transformer.blocks;
         graph.enter(format!("blocks.{index}"));
         let bias = sizes.as_ref().map(|sizes| key_bias(graph, sizes, block.tokens));
-        let queries = if last { Queries::First } else { Queries::All };
+        let queries = if last && only_class { Queries::Row(0) } else { Queries::All };
         let [mut rows, keys] = transformer.attend(graph, index, &x, queries, bias.as_ref());
         let sizes_name = format!("vision.blocks.{index}.sizes");
         if block.merged > 0 {
@@ -139,25 +144,34 @@ fn blocks<'a>(
                 energy,
                 carry: last_merge > Some(index),
             });
-            let tokens =
-                Tokens { rows: &rows, keys: &keys, sizes: sizes.as_ref(), count: block.tokens, width, heads, guidance };
+            let tokens = Tokens {
+                rows: &rows,
+                keys: &keys,
+                sizes: sizes.as_ref(),
+                count: block.tokens,
+                class_tokens: plan.shape().class_tokens(),
+                width,
+                heads,
+                guidance,
+            };
             let merged = graph.merge(plan.merge(), &tokens, block.merged);
             let Merged { rows: kept, sizes: kept_sizes, energy } = merged;
             sizes = Some(graph.rename(kept_sizes, &sizes_name));
             guide = guide.zip(energy).map(|((guide, _), energy)| (guide, energy));
             rows = kept;
-        } else if let Some(carried) = sizes.take_if(|_| !last) {
+        } else if let Some(carried) = sizes.take_if(|_| !last || !only_class) {
             // Each block hands on both rows and sizes, so that it can be run by itself.
             let same = graph.node("Identity", "sizes", &[&carried]);
             sizes = Some(graph.rename(same, &sizes_name));
         }
         x = transformer.perceive(graph, index, &rows);
     }
-    x
+    let count = if only_class { 1 } else { plan.block(transformer.blocks).tokens_out };
+    Left { tokens: x, sizes, count }
 }
 
 /// `ln s` of each key, `[N, 1, 1, tokens]`.
-fn key_bias(graph: &mut Graph<'_>, sizes: &Value, tokens: usize) -> Value {
+pub(super) fn key_bias(graph: &mut Graph<'_>, sizes: &Value, tokens: usize) -> Value {
     let log = graph.node("Log", "sizes/log", &[sizes]);
     graph.reshape("sizes/bias", &log, &[0, 1, 1, tokens as i64])
 }

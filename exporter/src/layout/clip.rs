@@ -127,7 +127,15 @@ fn text_tensors(text: &TextConfig, embedding: usize, expected: &mut Vec<Expected
     push(expected, "text.projection.weight".into(), "text_projection.weight".into(), &[embedding, width]);
 }
 
-fn block_tensors(tower: &str, model: &str, blocks: usize, width: usize, mlp: usize, expected: &mut Vec<Expected>) {
+/// What the blocks of transformers' towers hold.
+pub(super) fn block_tensors(
+    tower: &str,
+    model: &str,
+    blocks: usize,
+    width: usize,
+    mlp: usize,
+    expected: &mut Vec<Expected>,
+) {
     for block in 0..blocks {
         let (ours, theirs) = (format!("{tower}.blocks.{block}"), format!("{model}.encoder.layers.{block}"));
         push_pair(expected, &format!("{ours}.norm1"), &format!("{theirs}.layer_norm1"), &[width]);

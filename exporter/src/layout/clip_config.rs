@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::mlip;
 use crate::error::Error;
-use crate::source::{Activation, NormPlace, Readout, TextConfig, TextPooling, VisionConfig};
+use crate::source::{Activation, Head, NormPlace, Readout, TextConfig, TextPooling, VisionConfig};
 
 /// The towers a configuration describes; which of them the weights hold is another matter.
 pub(super) struct Towers {
@@ -82,12 +82,14 @@ pub(super) fn vision(config: &Fields) -> Result<VisionConfig, Error> {
         heads,
         blocks: blocks(config)?,
         mlp: config.size("intermediate_size", 3072)?,
-        activation: activation(config)?,
-        norm_eps: norm_eps(config)?,
+        activation: activation(config, "quick_gelu")?,
+        norm_eps: norm_eps(config, 1e-5)?,
         stem: mlip::stem(config, width, patch)?,
         frequency_blocks: 0,
         readout: Readout::Spatial,
         merging: mlip::merging(config)?,
+        pre_norm: true,
+        head: Head::default(),
     })
 }
 
@@ -112,8 +114,8 @@ fn text(config: &Fields) -> Result<TextConfig, Error> {
         heads,
         blocks: blocks(config)?,
         mlp: config.size("intermediate_size", 2048)?,
-        activation: activation(config)?,
-        norm_eps: norm_eps(config)?,
+        activation: activation(config, "quick_gelu")?,
+        norm_eps: norm_eps(config, 1e-5)?,
         norm: NormPlace::Pre,
         eot,
         pooling,
@@ -125,7 +127,8 @@ fn id(config: &Fields, value: &Value) -> Result<u32, Error> {
     id.ok_or_else(|| config.error("eos_token_id", format!("{value} is not a token id")))
 }
 
-fn width(config: &Fields, default: usize, default_heads: usize) -> Result<(usize, usize), Error> {
+/// Width of a token and heads, which divide it.
+pub(super) fn width(config: &Fields, default: usize, default_heads: usize) -> Result<(usize, usize), Error> {
     let width = config.size("hidden_size", default)?;
     let heads = config.size("num_attention_heads", default_heads)?;
     if width % heads != 0 {
@@ -135,7 +138,7 @@ fn width(config: &Fields, default: usize, default_heads: usize) -> Result<(usize
 }
 
 /// Checked before anything is made for each block, so that an absurd number is an error and not a full memory.
-fn blocks(config: &Fields) -> Result<usize, Error> {
+pub(super) fn blocks(config: &Fields) -> Result<usize, Error> {
     let blocks = config.size("num_hidden_layers", 12)?;
     if blocks > MAX_BLOCKS {
         return Err(
@@ -145,19 +148,22 @@ fn blocks(config: &Fields) -> Result<usize, Error> {
     Ok(blocks)
 }
 
-fn activation(config: &Fields) -> Result<Activation, Error> {
-    match config.text("hidden_act", "quick_gelu")?.as_str() {
+/// Activation of the MLPs.
+pub(super) fn activation(config: &Fields, default: &str) -> Result<Activation, Error> {
+    match config.text("hidden_act", default)?.as_str() {
         "quick_gelu" => Ok(Activation::QuickGelu),
         "gelu" => Ok(Activation::Gelu),
-        other => {
-            Err(config
-                .error("hidden_act", format!("activation `{other}` is not supported; `gelu` and `quick_gelu` are")))
-        }
+        "gelu_pytorch_tanh" | "gelu_new" => Ok(Activation::TanhGelu),
+        other => Err(config.error(
+            "hidden_act",
+            format!("activation `{other}` is not supported; `gelu`, `quick_gelu` and `gelu_pytorch_tanh` are"),
+        )),
     }
 }
 
-fn norm_eps(config: &Fields) -> Result<f32, Error> {
-    let eps = config.number("layer_norm_eps", 1e-5)?;
+/// What is added to the variance in LayerNorms.
+pub(super) fn norm_eps(config: &Fields, default: f64) -> Result<f32, Error> {
+    let eps = config.number("layer_norm_eps", default)?;
     if eps > 0.0 && eps < 1.0 {
         return Ok(eps as f32);
     }

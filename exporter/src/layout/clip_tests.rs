@@ -136,8 +136,8 @@ fn unsupported_settings_are_named() {
         complaint(&config, &shapes(""))
     };
     assert!(
-        with("vision_config", "hidden_act", json!("gelu_new"))
-            .contains("vision_config.hidden_act: activation `gelu_new` is not")
+        with("vision_config", "hidden_act", json!("relu6"))
+            .contains("vision_config.hidden_act: activation `relu6` is not")
     );
     assert!(with("vision_config", "num_channels", json!(1)).contains("vision_config.num_channels: 1 colour"));
     assert!(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::fields::Fields;
-use super::{Options, Parts, bert, bert_config, clip, open_clip};
+use super::{Options, Parts, bert, bert_config, clip, open_clip, siglip};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 
@@ -32,6 +32,11 @@ const LAYOUTS: &[Row] = &[
         open: open_clip::open,
     },
     Row { name: "MLIP of edgelip-train", is: |found| found.model_type == "mlip", open: clip::open },
+    Row {
+        name: "Hugging Face SigLIP",
+        is: |found| siglip::MODEL_TYPES.contains(&found.model_type.as_str()),
+        open: siglip::open,
+    },
     Row {
         name: "Hugging Face CLIP",
         is: |found| {

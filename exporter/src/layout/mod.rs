@@ -14,6 +14,9 @@ mod open_clip;
 mod open_clip_config;
 mod position;
 pub mod preprocess;
+mod sentencepiece;
+mod siglip;
+mod siglip_tokenizer;
 mod tensors;
 pub mod tokenizer;
 
@@ -173,6 +176,15 @@ impl Layout {
     pub fn tokenizer(&mut self) -> Result<String, Error> {
         let Some(text) = &mut self.parts.model.text else { return Err(Error::NoTower("a text")) };
         let Words { place, config, lower_case } = &self.parts.words;
+        if let TextPooling::Last(padding) = &mut text.pooling {
+            let words = siglip_tokenizer::read(place)?;
+            *padding = words.padding;
+            if words.size <= text.vocabulary && (padding.id as usize) < text.vocabulary {
+                return Ok(words.json);
+            }
+            let reason = format!("{}, but the tokenizer has {} tokens", text.vocabulary, words.size);
+            return Err(Error::config(config, "vocab_size", reason));
+        }
         let (json, end, size) = tokenizer::read(place)?;
         if size > text.vocabulary {
             let reason = format!("{}, but the tokenizer has {size} tokens", text.vocabulary);

@@ -12,16 +12,17 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    /// Resamples `[1 + side·side, width]` to `[1 + rows·columns, width]`; row 0, the class token's, is kept.
+    /// Resamples `[C + side·side, width]` to `[C + rows·columns, width]`; the class token's row, C being one or none, is kept.
     pub(super) fn resample(self, table: Tensor, [rows, columns]: [usize; 2]) -> Tensor {
         let [tokens, width] = table.shape[..] else { return table };
-        let side = tokens.saturating_sub(1).isqrt();
+        let side = tokens.isqrt();
+        let class_tokens = tokens - side * side;
         if [side; 2] == [rows, columns] {
             return table;
         }
         let (vertical, horizontal) = (self.taps(side, rows), self.taps(side, columns));
-        let (class, patches) = table.data.split_at(width);
-        let mut data = Vec::with_capacity((1 + rows * columns) * width);
+        let (class, patches) = table.data.split_at(class_tokens * width);
+        let mut data = Vec::with_capacity((class_tokens + rows * columns) * width);
         data.extend_from_slice(class);
         let mut sum = vec![0.0f64; width];
         for y in &vertical {
@@ -39,7 +40,7 @@ impl Rule {
                 data.extend(sum.iter().map(|&sum| sum as f32));
             }
         }
-        Tensor { shape: vec![1 + rows * columns, width], data }
+        Tensor { shape: vec![class_tokens + rows * columns, width], data }
     }
 
     /// For each output place, the inputs it is made of and their weights.

@@ -107,7 +107,8 @@ pub fn read(folder: &Path, image: [usize; 2]) -> Result<Preprocess, Error> {
             .error("size", format!("is missing, and the defaults of {kind} are not known: write all settings out")));
     }
     let resize = if config.flag("do_resize", true)? { resize(&config)? } else { Resize::None };
-    let crop = if config.flag("do_center_crop", true)? { Some(crop(&config)?) } else { None };
+    let siglip = kind.starts_with("Siglip");
+    let crop = if config.flag("do_center_crop", !siglip)? { Some(crop(&config)?) } else { None };
     check(&config, &resize, crop, image)?;
     let filter = match config.size("resample", 3) {
         Ok(2) => Filter::Bilinear,
@@ -119,7 +120,8 @@ pub fn read(folder: &Path, image: [usize; 2]) -> Result<Preprocess, Error> {
         return Err(config.error("rescale_factor", format!("{rescale} is not positive")));
     }
     let (mean, std) = if config.flag("do_normalize", true)? {
-        (channels(&config, "image_mean", MEAN)?, channels(&config, "image_std", STD)?)
+        let [mean, std] = if siglip { [[0.5; 3]; 2] } else { [MEAN, STD] };
+        (channels(&config, "image_mean", mean)?, channels(&config, "image_std", std)?)
     } else {
         ([0.0; 3], [1.0; 3])
     };

@@ -92,6 +92,21 @@ pub(super) fn push_pair(expected: &mut Vec<Expected>, canonical: &str, name: &st
     push(expected, format!("{canonical}.bias"), format!("{name}.bias"), &weight[..1]);
 }
 
+/// The only value of a tensor.
+///
+/// # Errors
+/// [`Error::Tensors`] if it is not a number, [`Error::Io`] if the file can't be read.
+pub(super) fn scalar(checkpoint: &Checkpoint, name: &str) -> Result<f32, Error> {
+    let stored = checkpoint.tensor(name)?;
+    match stored.data[..] {
+        [value] if value.is_finite() => Ok(value),
+        _ => Err(Error::Tensors {
+            path: checkpoint.path().into(),
+            problems: vec![format!("`{name}` is {:?}", stored.data)],
+        }),
+    }
+}
+
 /// Canonical names to the checkpoint's, which begin with `prefix`, if exactly the expected tensors are there. `family` is what the
 /// checkpoint should be, `says` what asks for the shapes; a tensor that `ignored` knows, by its name without the prefix, may be there as well.
 ///

@@ -7,7 +7,7 @@ use super::stem::Convolution;
 use crate::Error;
 use crate::source::{Source, VisionConfig};
 
-/// Class token and patches in raster order with their positions, before the pre-norm: `[1 + patches, width]` for each image.
+/// Class token, if there is one, and patches in raster order with their positions, before the pre-norm: `[tokens, width]` for each image.
 pub fn embed(source: &dyn Source, config: &VisionConfig, images: &[Array3<f32>]) -> Result<Vec<Array2<f32>>, Error> {
     let [height, width] = config.image_size;
     let expected = [3, height, width];
@@ -15,14 +15,19 @@ pub fn embed(source: &dyn Source, config: &VisionConfig, images: &[Array3<f32>])
         let found = pixels.shape();
         return Err(Error::Reference(format!("pixels are {found:?} where the model takes {expected:?}")));
     }
-    let class = read1(source, "vision.class", config.width)?;
+    let class = match config.class_tokens() {
+        0 => None,
+        _ => Some(read1(source, "vision.class", config.width)?),
+    };
     let position = read2(source, "vision.position", [config.tokens(), config.width])?;
     let embedding = Embedding::read(source, config)?;
     let tokens = images.iter().map(|pixels| {
         let mut x = position.clone();
-        let mut row = x.row_mut(0);
-        row += &class;
-        let mut patches = x.slice_axis_mut(Axis(0), Slice::from(1..));
+        if let Some(class) = &class {
+            let mut row = x.row_mut(0);
+            row += class;
+        }
+        let mut patches = x.slice_axis_mut(Axis(0), Slice::from(config.class_tokens()..));
         patches += &embedding.apply(pixels);
         x
     });

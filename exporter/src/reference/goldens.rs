@@ -63,6 +63,23 @@ fn texts_of_bert_are_those_of_transformers() {
 }
 
 #[test]
+fn siglip_is_that_of_transformers() {
+    #[derive(Deserialize)]
+    struct Tokens {
+        ids: Vec<u32>,
+    }
+    let siglip = Layout::open(&fixture("tiny-siglip"), &Options::default()).unwrap();
+    let pixels: Array4<f32> = ndarray_npy::read_npy(fixture("golden/siglip/pixel_values.npy")).unwrap();
+    let golden: Array2<f32> = ndarray_npy::read_npy(fixture("golden/siglip/image_embeds.npy")).unwrap();
+    let images: Vec<_> = pixels.outer_iter().map(|image| image.to_owned()).collect();
+    near(&vision(&siglip, None, &images).unwrap(), &golden);
+    let tokens: Vec<Tokens> = json("golden/siglip/tokens.json");
+    let golden: Array2<f32> = ndarray_npy::read_npy(fixture("golden/siglip/text_embeds.npy")).unwrap();
+    let ids: Vec<Vec<u32>> = tokens.into_iter().map(|tokens| tokens.ids).collect();
+    near(&text(&siglip, &ids).unwrap(), &golden);
+}
+
+#[test]
 fn both_domains_and_their_merging_are_those_of_pytorch() {
     #[derive(Deserialize)]
     struct Case {

@@ -26,7 +26,7 @@ pub fn read2(source: &dyn Source, name: &str, shape: [usize; 2]) -> Result<Array
     Ok(read(source, name, &shape)?.into_shape_with_order(shape).expect("two axes"))
 }
 
-/// `y = x Wᵀ + b`.
+/// `y = x Wᵀ + b`, `b` zero if the checkpoint has none.
 pub struct Linear {
     weight: Array2<f32>,
     bias: Array1<f32>,
@@ -35,10 +35,10 @@ pub struct Linear {
 impl Linear {
     /// Reads `{name}.weight` of `[outputs, inputs]` and `{name}.bias` of `[outputs]`.
     pub fn read(source: &dyn Source, name: &str, outputs: usize, inputs: usize) -> Result<Self, Error> {
-        Ok(Self {
-            weight: read2(source, &format!("{name}.weight"), [outputs, inputs])?,
-            bias: read1(source, &format!("{name}.bias"), outputs)?,
-        })
+        let weight = read2(source, &format!("{name}.weight"), [outputs, inputs])?;
+        let bias = format!("{name}.bias");
+        let bias = if source.has(&bias) { read1(source, &bias, outputs)? } else { Array1::zeros(outputs) };
+        Ok(Self { weight, bias })
     }
 
     /// `[tokens, inputs]` to `[tokens, outputs]`.
@@ -85,6 +85,10 @@ pub fn activate(activation: Activation, x: f32) -> f32 {
     match activation {
         Activation::Gelu => 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2)),
         Activation::QuickGelu => x / (1.0 + (-1.702 * x).exp()),
+        Activation::TanhGelu => {
+            let root = std::f32::consts::FRAC_2_PI.sqrt();
+            0.5 * x * (1.0 + (root * (x + 0.044_715 * x * x * x)).tanh())
+        }
     }
 }
 
@@ -104,6 +108,8 @@ mod tests {
         close(activate(Activation::Gelu, 1.0), 0.841_344_8);
         close(activate(Activation::Gelu, -2.0), -0.045_500_26);
         close(activate(Activation::QuickGelu, 1.0), 0.845_795_8);
+        close(activate(Activation::TanhGelu, 1.0), 0.841_192);
+        close(activate(Activation::TanhGelu, -2.0), -0.045_402_3);
         close(activate(Activation::QuickGelu, -100.0), 0.0);
     }
 }

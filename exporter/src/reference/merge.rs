@@ -25,6 +25,15 @@ pub struct Merging<'a> {
     pub guide: Guide,
 }
 
+/// What merges how.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    pub rule: Rule,
+    pub heads: usize,
+    /// How many tokens come first and never merge: one or none.
+    pub class_tokens: usize,
+}
+
 /// The score of the class token, which never merges.
 const NEVER: f32 = -1e30;
 
@@ -63,8 +72,7 @@ impl Stretch<'_> {
 
 /// The tokens that remain when `count` are merged into others, given the keys `[tokens, width]` of all heads side by side.
 pub fn merge(
-    rule: Rule,
-    heads: usize,
+    Kind { rule, heads, class_tokens }: Kind,
     count: usize,
     tokens: &Tokens,
     keys: &Array2<f32>,
@@ -72,8 +80,8 @@ pub fn merge(
 ) -> Tokens {
     let stretch = |i: usize, j: usize| stretch.map(|stretch| stretch.of(i, j));
     let mut pairs = match rule {
-        Rule::Ward => best_pairs(&tokens.sizes, ward_scores(tokens, keys, stretch)),
-        Rule::Tome => best_pairs(&tokens.sizes, tome_scores(keys, heads, stretch)),
+        Rule::Ward => best_pairs(class_tokens, &tokens.sizes, ward_scores(tokens, keys, stretch)),
+        Rule::Tome => best_pairs(class_tokens, &tokens.sizes, tome_scores(keys, heads, stretch)),
     };
     // The sort is stable, so that of equal scores the lower position comes first.
     pairs.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -104,12 +112,12 @@ pub fn merge(
 }
 
 /// The best target among the odd positions for each even one.
-fn best_pairs(sizes: &[f32], score: impl Fn(usize, usize) -> f32) -> Vec<Pair> {
+fn best_pairs(class_tokens: usize, sizes: &[f32], score: impl Fn(usize, usize) -> f32) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for source in (0..sizes.len()).step_by(2) {
         let mut best = Pair { source, target: 1, score: f32::NEG_INFINITY };
         for target in (1..sizes.len()).step_by(2) {
-            let score = if source == 0 { NEVER } else { score(source, target) };
+            let score = if source < class_tokens { NEVER } else { score(source, target) };
             if score > best.score {
                 best = Pair { source, target, score };
             }
@@ -196,10 +204,20 @@ mod tests {
         }
     }
 
+    const WARD: Kind = Kind { rule: Rule::Ward, heads: 1, class_tokens: 1 };
+    const TOME: Kind = Kind { rule: Rule::Tome, ..WARD };
+
+    #[test]
+    fn without_a_class_token_the_first_may_merge_too() {
+        let tokens = Tokens { x: Array2::ones((4, 3)), sizes: vec![1.0; 4], energy: vec![0.5; 4] };
+        let merged = merge(Kind { class_tokens: 0, ..WARD }, 2, &tokens, &tokens.x.clone(), None);
+        assert_eq!(merged.sizes, [3.0, 1.0]);
+    }
+
     #[test]
     fn ward_keeps_the_order_and_the_largest_norm() {
         let tokens = five();
-        let merged = merge(Rule::Ward, 1, 1, &tokens, &tokens.x.clone(), None);
+        let merged = merge(WARD, 1, &tokens, &tokens.x.clone(), None);
         assert_eq!(merged.x, array![[9.0, 9.0], [1.0, 0.0], [0.0, 4.0], [2.0, 0.2]]);
         assert_eq!(merged.sizes, [1.0, 1.0, 4.0, 1.0]);
         // (3 · 0.2 + 0.8) / 4
@@ -209,7 +227,7 @@ mod tests {
     #[test]
     fn tome_puts_the_rest_of_a_first_and_takes_the_plain_mean() {
         let tokens = five();
-        let merged = merge(Rule::Tome, 1, 1, &tokens, &tokens.x.clone(), None);
+        let merged = merge(TOME, 1, &tokens, &tokens.x.clone(), None);
         assert_eq!(merged.x, array![[9.0, 9.0], [2.0, 0.2], [1.0, 0.0], [0.0, 2.5]]);
         assert_eq!(merged.sizes, [1.0, 1.0, 1.0, 4.0]);
     }
@@ -217,14 +235,14 @@ mod tests {
     #[test]
     fn ties_go_to_the_lower_target_and_the_lower_source() {
         let tokens = Tokens { x: Array2::ones((7, 3)), sizes: vec![1.0; 7], energy: vec![0.5; 7] };
-        let merged = merge(Rule::Ward, 1, 1, &tokens, &tokens.x.clone(), None);
+        let merged = merge(WARD, 1, &tokens, &tokens.x.clone(), None);
         assert_eq!(merged.sizes, [1.0, 2.0, 1.0, 1.0, 1.0, 1.0]);
     }
 
     #[test]
     fn several_sources_may_share_a_target() {
         let tokens = Tokens { x: Array2::ones((7, 3)), sizes: vec![1.0; 7], energy: vec![0.5; 7] };
-        let merged = merge(Rule::Tome, 1, 3, &tokens, &tokens.x.clone(), None);
+        let merged = merge(TOME, 3, &tokens, &tokens.x.clone(), None);
         assert_eq!(merged.sizes, [1.0, 4.0, 1.0, 1.0]);
         assert!(merged.x.iter().all(|&value| value == 1.0));
     }
@@ -232,12 +250,11 @@ mod tests {
     #[test]
     fn the_guide_keeps_an_informative_token_from_merging() {
         let tokens = five();
-        for rule in [Rule::Ward, Rule::Tome] {
+        for kind in [WARD, TOME] {
             let phi = [0.0, 0.0, 1.0, 0.0, 0.0];
             let stretch = Stretch { phi: &phi, strength: 100.0 };
             let merged = merge(
-                rule,
-                1,
+                kind,
                 1,
                 &tokens,
                 &array![[9.0, 9.0], [1.0, 0.0], [0.1, 2.0], [0.0, 4.0], [2.0, 0.2]],

@@ -12,6 +12,7 @@ mod frequency;
 #[cfg(test)]
 mod goldens;
 mod guide;
+mod head;
 mod layer;
 mod merge;
 mod stem;

@@ -5,11 +5,11 @@ use ndarray::{Array2, Axis, Slice};
 use super::attention::Mask;
 use super::bert;
 use super::block::{Mixing, Mlp, Shape};
-use super::layer::{Norm, normalized, read1, read2};
+use super::layer::{Linear, Norm, normalized, read1, read2};
 use crate::Error;
 use crate::source::{NormPlace, Source, TextConfig, TextPooling};
 
-/// The l2-normalised embeddings `[texts, embedding]` of token ids, start and end token included.
+/// The l2-normalised embeddings `[texts, embedding]` of token ids, start and end token included; texts that the tower wants padded are padded.
 ///
 /// # Errors
 /// A tensor that can't be read or has a wrong shape, a text that is empty or longer than the model's context, an id outside its
@@ -17,6 +17,7 @@ use crate::source::{NormPlace, Source, TextConfig, TextPooling};
 pub fn text(source: &dyn Source, texts: &[Vec<u32>]) -> Result<Array2<f32>, Error> {
     let config = source.model().text()?;
     let shape = shape(config);
+    let texts = &padded(config, texts);
     let mut batch = embed_tokens(source, config, texts)?;
     if config.norm == NormPlace::Post {
         return bert::embed(source, config, shape, batch, &mut |_, _| ());
@@ -25,7 +26,7 @@ pub fn text(source: &dyn Source, texts: &[Vec<u32>]) -> Result<Array2<f32>, Erro
         let name = format!("text.blocks.{block}");
         let mixing = Mixing::read(source, &name, shape)?;
         for x in &mut batch {
-            *x = mixing.apply(x, Mask { sizes: None, causal: true }).0;
+            *x = mixing.apply(x, Mask { sizes: None, causal: !matches!(config.pooling, TextPooling::Last(_)) }).0;
         }
         drop(mixing);
         let mlp = Mlp::read(source, &name, shape)?;
@@ -36,12 +37,12 @@ pub fn text(source: &dyn Source, texts: &[Vec<u32>]) -> Result<Array2<f32>, Erro
 
     let embedding = source.model().embedding;
     let final_norm = Norm::read(source, "text.final_norm", config.width, config.norm_eps)?;
-    let projection = read2(source, "text.projection.weight", [embedding, config.width])?;
+    let projection = Linear::read(source, "text.projection", embedding, config.width)?;
     let mut embeddings = Array2::zeros((texts.len(), embedding));
     for ((ids, x), mut out) in texts.iter().zip(&batch).zip(embeddings.axis_iter_mut(Axis(0))) {
         let end = end_of(config, ids)?;
         let pooled = final_norm.apply(&x.slice_axis(Axis(0), Slice::from(end..=end)).to_owned());
-        out.assign(&normalized(projection.dot(&pooled.row(0)).view()));
+        out.assign(&normalized(projection.apply(&pooled).row(0)));
     }
     Ok(embeddings)
 }
@@ -105,9 +106,20 @@ fn embed_tokens(source: &dyn Source, config: &TextConfig, texts: &[Vec<u32>]) ->
     Ok(batch)
 }
 
+/// Texts as long as the context, if the tower wants that.
+fn padded(config: &TextConfig, texts: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    let TextPooling::Last(padding) = config.pooling else { return texts.to_vec() };
+    let fill = |ids: &Vec<u32>| {
+        let missing = vec![padding.id; config.context.saturating_sub(ids.len())];
+        if padding.before { [&missing[..], ids].concat() } else { [ids, &missing[..]].concat() }
+    };
+    texts.iter().map(fill).collect()
+}
+
 /// The position whose row stands for the whole text.
 fn end_of(config: &TextConfig, ids: &[u32]) -> Result<usize, Error> {
     let end = match config.pooling {
+        TextPooling::Last(_) => return Ok(ids.len() - 1),
         TextPooling::EotFirst | TextPooling::Mean => config.eot,
         TextPooling::EotArgmax => ids.iter().copied().max().unwrap_or(config.eot),
     };

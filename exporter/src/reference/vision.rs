@@ -7,8 +7,9 @@ use super::block::{Mixing, Mlp, Shape};
 use super::embed::embed;
 use super::frequency;
 use super::guide::{energy, guide};
+use super::head::read_out;
 use super::layer::{Norm, normalized, read2};
-use super::merge::{Merging, Rule, Stretch, Tokens, merge};
+use super::merge::{Kind, Merging, Rule, Stretch, Tokens, merge};
 use crate::Error;
 use crate::source::{Readout, Source, VisionConfig};
 
@@ -27,16 +28,18 @@ pub fn vision(source: &dyn Source, merging: Option<Merging>, images: &[Array3<f3
         eps: config.norm_eps,
     };
 
-    // `[1 + patches, width]`, class token first, patches in raster order.
+    // `[tokens, width]`, class token first if there is one, patches in raster order.
     let mut batch = embed(source, config, images)?;
-    let pre_norm = Norm::read(source, "vision.pre_norm", config.width, config.norm_eps)?;
-    for x in &mut batch {
-        *x = pre_norm.apply(x);
+    if config.pre_norm {
+        let pre_norm = Norm::read(source, "vision.pre_norm", config.width, config.norm_eps)?;
+        for x in &mut batch {
+            *x = pre_norm.apply(x);
+        }
     }
     let summaries = frequency_stage(source, config, shape, &mut batch)?;
 
     let order = visits(config.grid(), merging.is_some_and(|merging| merging.rule == Rule::Ward));
-    let mut batch: Vec<Tokens> = batch.iter().map(|x| ordered(x, config.grid(), &order)).collect();
+    let mut batch: Vec<Tokens> = batch.iter().map(|x| ordered(x, config, &order)).collect();
     for block in 0..config.blocks {
         let name = format!("vision.blocks.{block}");
         let count = merging.map_or(0, |merging| merging.schedule[block]);
@@ -51,7 +54,8 @@ pub fn vision(source: &dyn Source, merging: Option<Merging>, images: &[Array3<f3
             {
                 let phi = guide(tokens, summaries.get(image), by.semantic);
                 let stretch = (by.strength > 0.0).then_some(Stretch { phi: &phi, strength: by.strength });
-                *tokens = merge(rule, config.heads, count, tokens, &keys, stretch);
+                let kind = Kind { rule, heads: config.heads, class_tokens: config.class_tokens() };
+                *tokens = merge(kind, count, tokens, &keys, stretch);
             }
         }
         drop(mixing);
@@ -61,12 +65,7 @@ pub fn vision(source: &dyn Source, merging: Option<Merging>, images: &[Array3<f3
         }
     }
 
-    let post_norm = Norm::read(source, "vision.post_norm", config.width, config.norm_eps)?;
-    let classes = batch.iter().map(|tokens| {
-        let class = post_norm.apply(&tokens.x.slice_axis(Axis(0), Slice::from(..1)).to_owned());
-        class.row(0).to_owned()
-    });
-    let spatial = project(source, "vision.projection.weight", classes)?;
+    let spatial = read_out(source, config, shape, &batch)?;
     if config.readout == Readout::Spatial {
         return Ok(spatial);
     }
@@ -107,14 +106,15 @@ fn frequency_stage(
 }
 
 /// Tokens as the blocks take them: patches as they are visited, with the energy they have on the grid. The class token has none.
-fn ordered(x: &Array2<f32>, grid: [usize; 2], order: &[usize]) -> Tokens {
-    let patches = x.slice_axis(Axis(0), Slice::from(1..)).to_owned();
-    let energies = energy(&patches, grid);
-    let rows: Vec<usize> = [0].into_iter().chain(order.iter().map(|raster| 1 + raster)).collect();
+fn ordered(x: &Array2<f32>, config: &VisionConfig, order: &[usize]) -> Tokens {
+    let first = config.class_tokens();
+    let patches = x.slice_axis(Axis(0), Slice::from(first..)).to_owned();
+    let energies = energy(&patches, config.grid());
+    let rows: Vec<usize> = (0..first).chain(order.iter().map(|raster| first + raster)).collect();
     Tokens {
         x: x.select(Axis(0), &rows),
         sizes: vec![1.0; rows.len()],
-        energy: [0.0].into_iter().chain(order.iter().map(|&raster| energies[raster])).collect(),
+        energy: vec![0.0; first].into_iter().chain(order.iter().map(|&raster| energies[raster])).collect(),
     }
 }
 
@@ -155,7 +155,7 @@ fn check_schedule(config: &VisionConfig, merging: Option<Merging>) -> Result<(),
         return Err(Error::Reference(format!("a schedule of {} for {} blocks", schedule.len(), config.blocks)));
     }
     for (block, &merged) in schedule.iter().enumerate() {
-        let most = if block + 1 < config.blocks { (tokens - 1) / 2 } else { 0 };
+        let most = if block + 1 < config.blocks { (tokens - config.class_tokens()) / 2 } else { 0 };
         if merged > most {
             return Err(Error::Reference(format!(
                 "block {block} can't merge {merged} of {tokens} tokens: at most {most}"

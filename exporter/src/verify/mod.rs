@@ -118,15 +118,18 @@ pub fn text(source: &dyn Source, path: &Path, options: &Options) -> Result<Repor
     let ids: Vec<Vec<u32>> = texts.iter().map(|text| text.ids.clone()).collect();
     let reference = reference::text(source, &ids)?;
 
-    let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
-    let padding = match config.pooling {
-        TextPooling::EotFirst => config.eot,
-        TextPooling::EotArgmax | TextPooling::Mean => 0,
+    // A tower that attends to its padding puts it in by the mask.
+    let (longest, padding, before) = match config.pooling {
+        TextPooling::EotFirst => (0, config.eot, false),
+        TextPooling::EotArgmax | TextPooling::Mean => (0, 0, false),
+        TextPooling::Last(padding) => (config.context, 0, padding.before),
     };
+    let longest = ids.iter().map(Vec::len).max().unwrap_or(0).max(longest);
     let mut padded = Array2::from_elem((ids.len(), longest), i64::from(padding));
     let mut mask = Array2::<i64>::zeros((ids.len(), longest));
     for (row, ids) in ids.iter().enumerate() {
-        for (column, &id) in ids.iter().enumerate() {
+        let first = if before { longest - ids.len() } else { 0 };
+        for (column, &id) in (first..).zip(ids) {
             padded[[row, column]] = i64::from(id);
             mask[[row, column]] = 1;
         }

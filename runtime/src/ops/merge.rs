@@ -52,6 +52,7 @@ pub(crate) fn merge(
         kernels,
         parallel,
         count,
+        class: shape.class_tokens(),
         products: [arena.take(lengths.products)?, arena.take(lengths.products)?],
         norms: [arena.take(count)?, arena.take(count)?],
         panels: arena.take(lengths.panels)?,
@@ -79,6 +80,7 @@ pub(crate) fn merge(
     let Matching { norms: [norms, new_sizes], of_targets: [new_energies, largest], best, partner, .. } = matching;
     let mut groups = Groups {
         count,
+        class: shape.class_tokens(),
         partner,
         staying: cast::i32s_mut(arena.take(count)?),
         first: cast::i32s_mut(arena.take(count)?),

@@ -51,7 +51,7 @@ impl Plan {
         Buffers {
             tokens: tokens * width,
             rows: odd.max(tokens * width),
-            wide: even.max((tokens - 1) * padded(values)).max(tokens * (3 * width).max(mlp)),
+            wide: even.max(shape.patches() * padded(values)).max(tokens * (3 * width).max(mlp)),
             query: width.max(padded(shape.embedding)),
             sizes: padded(tokens),
             guide: if self.guided() { padded(tokens) } else { 0 },

@@ -38,9 +38,14 @@ impl<'s> Carried<'s> {
         Ok(carried)
     }
 
+    /// How many patches each token stands for.
+    pub(super) fn sizes(&self, tokens: usize) -> &[f32] {
+        self.sizes.part(..tokens)
+    }
+
     /// Logarithms of the sizes, unless they are all 1.
     pub(super) fn log_sizes(&self, tokens: usize) -> Option<&[f32]> {
-        self.merged.then_some(&self.log_sizes[..tokens])
+        self.merged.then(|| self.log_sizes.part(..tokens))
     }
 }
 
@@ -48,7 +53,7 @@ impl Vision<'_> {
     /// Whether the patches are in raster order until the blocks begin. Else they are embedded in the order in which they merge.
     pub(super) fn arranges_late(&self) -> bool {
         let shape = self.plan.shape();
-        shape.frequency_blocks > 0 || shape.guided
+        cfg!(feature = "mlip") && (shape.frequency_blocks > 0 || shape.guided)
     }
 
     /// Tells for each patch the position of its token in front of the blocks.
@@ -66,23 +71,24 @@ impl Vision<'_> {
             return;
         }
         let (shape, kernels, order) = (self.plan.shape(), &self.transformer.kernels, &self.order);
-        let (count, width) = (self.plan.tokens() - 1, padded(shape.width));
+        let (count, width) = (shape.patches(), padded(shape.width));
         if self.plan.guided() {
-            let in_raster = &mut carried.phi[..count];
+            let in_raster = carried.phi.part_mut(..count);
             let grid = shape.grid();
-            guide::energies(kernels, &buffers.tokens[width..], shape.width, grid, buffers.query, in_raster);
-            carried.energies[0] = 0.0;
-            for (position, energy) in carried.energies[1..=count].iter_mut().enumerate() {
-                *energy = in_raster[order.patch(position)];
+            guide::energies(kernels, buffers.tokens.part(width..), shape.width, grid, buffers.query, in_raster);
+            carried.energies.put(0, 0.0);
+            for (position, energy) in carried.energies.part_mut(1..=count).iter_mut().enumerate() {
+                *energy = in_raster.at(order.patch(position));
             }
             parallel.finished(Step::Guide);
         }
         if !order.is_raster() {
-            let (class, patches) = buffers.tokens.split_at(width);
-            let (to_class, to_patches) = buffers.rows.split_at_mut(width);
-            to_class.copy_from_slice(class);
-            for (position, row) in to_patches.chunks_exact_mut(width).enumerate().take(count) {
-                row.copy_from_slice(&patches[order.patch(position) * width..][..width]);
+            let (class, patches) = buffers.tokens.cut(width);
+            let (to_class, to_patches) = buffers.rows.cut_mut(width);
+            to_class.copy_from(class);
+            for (position, row) in to_patches.pieces_mut(width).enumerate().take(count) {
+                let patch = order.patch(position);
+                row.copy_from(patches.part(patch * width..(patch + 1) * width));
             }
             core::mem::swap(&mut buffers.tokens, &mut buffers.rows);
         }
@@ -100,10 +106,11 @@ impl Vision<'_> {
     ) -> Result<(), Error> {
         let (kernels, shape) = (&self.transformer.kernels, self.plan.shape());
         let (count, width) = (block.tokens, padded(shape.width));
-        if let Some(by) = self.guide {
+        let guide = self.guide.filter(|_| cfg!(feature = "mlip"));
+        if let Some(by) = guide {
             let feature = self.feature.as_ref().map(|_| feature);
-            let energies = (by.semantic, &carried.energies[..count]);
-            let phi = &mut carried.phi[..count];
+            let energies = (by.semantic, carried.energies.part(..count));
+            let phi = carried.phi.part_mut(..count);
             guide::phi(kernels, buffers.tokens, shape.width, feature, energies, buffers.query, phi);
             parallel.finished(Step::Guide);
         }
@@ -113,17 +120,17 @@ impl Vision<'_> {
             keys: Rows::new(buffers.wide, count, 3 * width)?,
             key_column: width,
             sizes: carried.sizes,
-            guide: self.guide.map(|by| guide::Guide {
+            guide: guide.map(|by| guide::Guide {
                 strength: by.strength,
-                phi: &carried.phi[..count],
-                energies: &mut carried.energies[..count],
+                phi: carried.phi.part(..count),
+                energies: carried.energies.part_mut(..count),
             }),
             count,
             patches: carried.patches.as_deref_mut(),
         };
         merge::merge(kernels, self.plan.merge(), shape, tokens, block.merged, buffers.kernel, parallel)?;
         core::mem::swap(&mut buffers.tokens, &mut buffers.rows);
-        let sizes = &carried.sizes[..block.tokens_out];
+        let sizes = carried.sizes.part(..block.tokens_out);
         carried.log_sizes.iter_mut().zip(sizes).for_each(|(log, &size)| *log = math::ln(size));
         carried.merged = true;
         Ok(())

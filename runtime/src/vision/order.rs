@@ -15,7 +15,7 @@ impl<'a> Order<'a> {
 
     /// The order in the file: as many indices of patches as there are patches.
     pub(super) fn load(loader: &mut Loader<'a>, plan: &Plan) -> Result<Self, Error> {
-        let (name, patches) = ("vision.order", plan.tokens() - 1);
+        let (name, patches) = ("vision.order", plan.shape().patches());
         let bytes = match loader.bytes(None, name, DataType::I64, &[patches]) {
             // Ward's positions follow a snake through the grid: without the order the patches would silently be mixed up.
             Err(Error::Tensor { problem: Problem::Missing, .. })

@@ -21,6 +21,11 @@ pub struct Shape {
     pub joint: bool,
     /// Strength and semantic share.
     pub guide: Option<[f32; 2]>,
+    /// What is read: with `class` there is a class token.
+    pub pooling: &'static str,
+    pub pre_norm: bool,
+    pub projected: bool,
+    pub unit: bool,
     pub merge: &'static str,
     pub schedule: &'static [usize],
     pub precision: &'static str,
@@ -39,6 +44,10 @@ pub const WHOLE: Shape = Shape {
     embedding: 20,
     joint: true,
     guide: Some([0.4, 0.3]),
+    pooling: "class",
+    pre_norm: true,
+    projected: true,
+    unit: true,
     merge: "ward",
     schedule: &[9, 7, 5, 0],
     precision: "f32",
@@ -91,7 +100,7 @@ impl Tower {
             ("precision", shape.precision),
             ("activation", "gelu"),
             ("norm_eps", "1e-5"),
-            ("pooling", "class"),
+            ("pooling", shape.pooling),
             ("merge", shape.merge),
             ("preprocess.resize", "none"),
             ("preprocess.filter", "bicubic"),
@@ -124,6 +133,11 @@ impl Tower {
             set("frequency_blocks", shape.frequency_blocks.to_string());
             set("readout", if shape.joint { "joint" } else { "spatial" }.into());
         }
+        for (key, set_so) in [("pre_norm", shape.pre_norm), ("projection", shape.projected), ("unit", shape.unit)] {
+            if !set_so {
+                set(key, "false".into());
+            }
+        }
         if let Some([strength, semantic]) = shape.guide {
             set("guide", strength.to_string());
             set("guide_semantic", semantic.to_string());
@@ -144,8 +158,12 @@ impl Tower {
             }
         }
         self.floats("vision.position", &[rows * columns, width], 0.5, 0.0);
-        self.floats("vision.class", &[1, width], 1.0, 0.0);
-        self.norm("vision.pre_norm");
+        if shape.pooling == "class" {
+            self.floats("vision.class", &[1, width], 1.0, 0.0);
+        }
+        if shape.pre_norm {
+            self.norm("vision.pre_norm");
+        }
         if shape.merge == "ward" {
             let bytes = (0..rows * columns).flat_map(|i| (snake(i, columns) as i64).to_le_bytes()).collect();
             self.tensors.push(("vision.order".into(), 7, vec![rows * columns], bytes));
@@ -171,7 +189,16 @@ impl Tower {
             self.linear(&name("fc1"), [width, mlp], 1, false, true);
             self.linear(&name("fc2"), [mlp, width], 1, false, true);
         }
-        self.linear("vision.projection", [width, embedding], 1, true, true);
+        if shape.pooling == "attention" {
+            self.floats("vision.pool.query", &[1, width], 1.0, 0.0);
+            self.linear("vision.pool.kv", [width, width], 2, false, true);
+            self.linear("vision.pool.out", [width, width], 1, false, true);
+            self.linear("vision.pool.fc1", [width, mlp], 1, false, true);
+            self.linear("vision.pool.fc2", [mlp, width], 1, false, true);
+        }
+        if shape.projected {
+            self.linear("vision.projection", [width, embedding], 1, true, true);
+        }
     }
 
     /// Between −1 and 1.

@@ -1,6 +1,7 @@
 //! The tower as docs/file-format.md describes it, in plain loops and double precision; without merging, which has a reference of its own.
 
 use std::f64::consts::TAU;
+use std::fmt::Display;
 
 use edgelip_kernels::math;
 
@@ -15,20 +16,26 @@ pub fn embed(tower: &Tower, pixels: &[u8]) -> Vec<f64> {
     for (patch, position) in patches.iter_mut().zip(rows(tower, "vision.position", shape.width)) {
         add(patch, &position);
     }
-    patches = affine(tower, &patches, "vision.pre_norm");
+    if shape.pre_norm {
+        patches = affine(tower, &patches, "vision.pre_norm");
+    }
     for index in 0..shape.frequency_blocks {
         let name = |part: &str| format!("vision.frequency.{index}.{part}");
         let filtered = filter(tower, &norm(&patches), &name("filter"), &name("bias"));
         patches.iter_mut().zip(&filtered).for_each(|(patch, filtered)| add(patch, filtered));
         mlp(tower, &mut patches, "vision.frequency", index);
     }
-    let mut tokens = rows(tower, "vision.class", shape.width);
+    let mut tokens = if shape.pooling == "class" { rows(tower, "vision.class", shape.width) } else { Rows::new() };
     tokens.extend(patches.iter().cloned());
     for index in 0..shape.blocks {
         attend(tower, &mut tokens, index);
         mlp(tower, &mut tokens, "vision.blocks", index);
     }
-    let spatial = unit(&linear(tower, &norm(&tokens)[..1].to_vec(), "vision.projection", shape.embedding)[0]);
+    let mut pooled = pool(tower, &tokens);
+    if shape.projected {
+        pooled = linear(tower, &vec![pooled], "vision.projection", shape.embedding).remove(0);
+    }
+    let spatial = if shape.unit { unit(&pooled) } else { pooled };
     if !shape.joint {
         return spatial;
     }
@@ -39,6 +46,29 @@ pub fn embed(tower: &Tower, pixels: &[u8]) -> Vec<f64> {
     let mut joint = unit(&linear(tower, &vec![mean], "vision.frequency.projection", shape.embedding)[0]);
     add(&mut joint, &spatial);
     unit(&joint)
+}
+
+/// What the projection takes.
+fn pool(tower: &Tower, tokens: &Rows) -> Vec<f64> {
+    let (width, heads) = (tower.shape.width, tower.shape.heads);
+    let mean = |tokens: &Rows| {
+        let mut mean = vec![0.0; width];
+        tokens.iter().for_each(|row| add(&mut mean, row));
+        mean.iter().map(|sum| sum / tokens.len() as f64).collect::<Vec<f64>>()
+    };
+    match tower.shape.pooling {
+        "class" => norm(tokens).remove(0),
+        "mean" => norm(&vec![mean(tokens)]).remove(0),
+        "normed_mean" => mean(&norm(tokens)),
+        _ => {
+            let query = rows(tower, "vision.pool.query", width).remove(0);
+            let kv = linear(tower, &norm(tokens), "vision.pool.kv", 2 * width);
+            let read = read(&query, &kv, [0, width], heads);
+            let mut pooled = linear(tower, &vec![read], "vision.pool.out", width);
+            mlp(tower, &mut pooled, "vision", "pool");
+            pooled.remove(0)
+        }
+    }
 }
 
 fn rows(tower: &Tower, name: &str, width: usize) -> Rows {
@@ -92,7 +122,7 @@ fn gelu(x: &mut Rows) {
     }
 }
 
-fn mlp(tower: &Tower, x: &mut Rows, stage: &str, index: usize) {
+fn mlp(tower: &Tower, x: &mut Rows, stage: &str, index: impl Display) {
     let mut hidden = linear(tower, &norm(x), &format!("{stage}.{index}.fc1"), tower.shape.mlp);
     gelu(&mut hidden);
     let out = linear(tower, &hidden, &format!("{stage}.{index}.fc2"), tower.shape.width);
@@ -165,21 +195,23 @@ fn filter(tower: &Tower, x: &Rows, name: &str, bias: &str) -> Rows {
 
 fn attend(tower: &Tower, tokens: &mut Rows, index: usize) {
     let (width, heads) = (tower.shape.width, tower.shape.heads);
-    let (dim, count) = (width / heads, tokens.len());
     let qkv = linear(tower, &norm(tokens), &format!("vision.blocks.{index}.qkv"), 3 * width);
-    let mut attended = vec![vec![0.0; width]; count];
-    for (query, row) in attended.iter_mut().enumerate() {
-        for head in 0..heads {
-            let logit = |key: usize| -> f64 {
-                (head * dim..(head + 1) * dim).map(|c| qkv[query][c] * qkv[key][width + c]).sum()
-            };
-            let weights: Vec<f64> = (0..count).map(|key| logit(key).exp()).collect();
-            let total: f64 = weights.iter().sum();
-            for c in head * dim..(head + 1) * dim {
-                row[c] = weights.iter().zip(&qkv).map(|(weight, key)| weight / total * key[2 * width + c]).sum();
-            }
-        }
-    }
+    let attended = qkv.iter().map(|query| read(&query[..width], &qkv, [width, 2 * width], heads)).collect();
     let out = linear(tower, &attended, &format!("vision.blocks.{index}.out"), width);
     tokens.iter_mut().zip(&out).for_each(|(token, out)| add(token, out));
+}
+
+/// What a query reads from rows that hold its keys and its values from these columns on.
+fn read(query: &[f64], rows: &Rows, [key, value]: [usize; 2], heads: usize) -> Vec<f64> {
+    let (width, dim) = (query.len(), query.len() / heads);
+    let mut out = vec![0.0; width];
+    for head in (0..width).step_by(dim) {
+        let logit = |row: &Vec<f64>| -> f64 { (head..head + dim).map(|c| query[c] * row[key + c]).sum() };
+        let weights: Vec<f64> = rows.iter().map(|row| logit(row).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        for c in head..head + dim {
+            out[c] = weights.iter().zip(rows).map(|(weight, row)| weight / total * row[value + c]).sum();
+        }
+    }
+    out
 }

@@ -6,7 +6,9 @@ use edgelip_runtime::image::{Centre, Filter, Resize};
 use ndarray::Array3;
 
 use crate::error::Error;
-use crate::source::{ModelConfig, PreprocessConfig, Provenance, Readout, Source, Tensor, TextConfig, VisionConfig};
+use crate::source::{
+    ModelConfig, Pooling, PreprocessConfig, Provenance, Readout, Source, Tensor, TextConfig, VisionConfig,
+};
 
 /// Random tensors of the right shapes.
 pub(super) struct Random {
@@ -57,12 +59,22 @@ impl Random {
             false => random.stem(&vision.stem),
         }
         random.frequency(&vision, embedding);
-        random.put("vision.class", &[width], 0.5);
+        if vision.class_tokens() > 0 {
+            random.put("vision.class", &[width], 0.5);
+        }
         random.put("vision.position", &[vision.tokens(), width], 0.5);
-        random.norm("vision.pre_norm", width);
+        if vision.pre_norm {
+            random.norm("vision.pre_norm", width);
+        }
         random.blocks("vision", vision.blocks, width, vision.mlp);
         random.norm("vision.post_norm", width);
-        random.put("vision.projection.weight", &[embedding, width], 0.2);
+        if vision.head.pooling == Pooling::Attention {
+            random.put("vision.pool.probe", &[width], 1.0);
+            random.block("vision.pool", width, vision.mlp);
+        }
+        if vision.head.projected {
+            random.put("vision.projection.weight", &[embedding, width], 0.2);
+        }
         random.put("text.token.weight", &[text.vocabulary, text.width], 0.5);
         random.put("text.position", &[text.context, text.width], 0.5);
         random.blocks("text", text.blocks, text.width, text.mlp);
@@ -105,18 +117,23 @@ impl Random {
         for index in 0..blocks {
             let block = format!("{tower}.blocks.{index}");
             self.norm(&format!("{block}.norm1"), width);
-            self.norm(&format!("{block}.norm2"), width);
-            for (layer, outputs, inputs) in [
-                ("q", width, width),
-                ("k", width, width),
-                ("v", width, width),
-                ("out", width, width),
-                ("fc1", mlp, width),
-                ("fc2", width, mlp),
-            ] {
-                self.put(&format!("{block}.{layer}.weight"), &[outputs, inputs], 2.0 / (inputs as f32).sqrt());
-                self.put(&format!("{block}.{layer}.bias"), &[outputs], 0.2);
-            }
+            self.block(&block, width, mlp);
+        }
+    }
+
+    /// What the blocks and the head have in common.
+    fn block(&mut self, block: &str, width: usize, mlp: usize) {
+        self.norm(&format!("{block}.norm2"), width);
+        for (layer, outputs, inputs) in [
+            ("q", width, width),
+            ("k", width, width),
+            ("v", width, width),
+            ("out", width, width),
+            ("fc1", mlp, width),
+            ("fc2", width, mlp),
+        ] {
+            self.put(&format!("{block}.{layer}.weight"), &[outputs, inputs], 2.0 / (inputs as f32).sqrt());
+            self.put(&format!("{block}.{layer}.bias"), &[outputs], 0.2);
         }
     }
 
@@ -127,7 +144,7 @@ impl Random {
         gain.data.iter_mut().for_each(|value| *value += 1.0);
     }
 
-    fn put(&mut self, name: &str, shape: &[usize], spread: f32) {
+    pub fn put(&mut self, name: &str, shape: &[usize], spread: f32) {
         let data = (0..shape.iter().product()).map(|_| spread * (2.0 * self.next() - 1.0)).collect();
         self.tensors.insert(name.into(), Tensor { shape: shape.to_vec(), data });
     }
