@@ -70,6 +70,9 @@ pub enum Error {
     /// Photos to calibrate on that can't be used.
     #[error("calibration: {0}")]
     Calibration(String),
+    /// A list of operators that there is not, or that can't be read.
+    #[error("operators: {0}")]
+    Operators(String),
     /// The runtime refuses something.
     #[error(transparent)]
     Runtime(#[from] edgelip_runtime::Error),

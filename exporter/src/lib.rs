@@ -3,7 +3,7 @@
 //! [`checkpoint`] reads bytes into tensors, [`layout`] knows what they mean and offers them as a [`source::Source`].
 //! [`schedule`] turns a compression rate into tokens merged per block, [`calibrate`] tries several on photos.
 //! [`graph`] folds and packs a source into an ONNX model; [`reference`](mod@reference) computes the source's own
-//! embeddings, and [`verify`] holds the written file against them.
+//! embeddings, and [`verify`] holds the written file against them. [`operators`] says which nodes an accelerator won't take.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod error;
 pub mod graph;
 pub mod layout;
+pub mod operators;
 pub mod reference;
 pub mod schedule;
 pub mod source;

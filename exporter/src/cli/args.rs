@@ -24,6 +24,8 @@ Examples:
       A text tower by itself, for texts of up to 64 tokens.
   edgelip-export clip-vit-large-patch14 -o model.onnx --compression 0.3 --schedule calibrate:photos/
       Merging spread over the blocks as suits these photos best.
+  edgelip-export check-ops model.onnx --for tensorrt
+      Which nodes of any ONNX file an accelerator won't take; see its --help.
 
 Exit status: 0 written and verified, 1 verified and not near enough to the checkpoint (nothing is written), 2 anything else.";
 

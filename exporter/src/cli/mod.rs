@@ -2,16 +2,19 @@
 
 mod args;
 mod bank;
+mod check_ops;
 mod export;
 mod progress;
 mod summary;
 
+use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::Args;
+use check_ops::CheckOps;
 
 /// Checked, and not good.
 const FAILED: u8 = 1;
@@ -20,7 +23,7 @@ const UNUSABLE: u8 = 2;
 
 /// Runs the command.
 pub fn main() -> ExitCode {
-    match Args::parse().check().and_then(export::run) {
+    match run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -28,6 +31,15 @@ pub fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(UNUSABLE)
         }
+    }
+}
+
+/// Whether what was checked is good.
+fn run() -> anyhow::Result<bool> {
+    let arguments: Vec<_> = env::args_os().collect();
+    match &arguments[..] {
+        [_, command, ..] if command == "check-ops" => check_ops::run(&CheckOps::parse_from(&arguments[1..])),
+        _ => export::run(Args::parse().check()?),
     }
 }
 
