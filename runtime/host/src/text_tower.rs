@@ -94,7 +94,7 @@ impl<'a> TextTower<'a> {
 #[cfg(feature = "tract")]
 fn tract<'a>(bytes: &[u8], path: &Path, text: &Text<'_>) -> Result<Box<dyn TextEngine + 'a>, Error> {
     use crate::engine::tract::{Graph, TractText};
-    Ok(Box::new(TractText::new(Graph::read(bytes, path)?, text.context())?))
+    Ok(Box::new(TractText::new(Graph::read(bytes, path)?, text.context(), text.padding())?))
 }
 
 #[cfg(not(feature = "tract"))]
@@ -111,7 +111,7 @@ fn ort<'a>(
     threads: usize,
 ) -> Result<Box<dyn TextEngine + 'a>, Error> {
     use crate::engine::ort::{Graph, OrtText};
-    Ok(Box::new(OrtText::new(Graph::read(bytes, path, provider, threads)?, text.context())?))
+    Ok(Box::new(OrtText::new(Graph::read(bytes, path, provider, threads)?, text.context(), text.padding())?))
 }
 
 #[cfg(not(feature = "ort"))]

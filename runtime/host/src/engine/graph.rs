@@ -1,5 +1,7 @@
 //! What engines share that run a file's graph: what goes in, and what of that which comes out is of use.
 
+use edgelip_runtime::Padding;
+
 use crate::Error;
 
 /// Longest side of an input that is believed.
@@ -112,8 +114,14 @@ pub(super) fn choose(outputs: &[Port]) -> Result<Vec<(String, Kind)>, Error> {
 /// The inputs of a text tower: token ids and attention mask, `[context]` each.
 pub(super) const TEXT_INPUTS: [&str; 2] = ["input_ids", "attention_mask"];
 
-/// Fills them: ids up to the whole context, of which only the first ones count.
-pub(super) fn text_inputs(ids: &[u32], context: usize) -> Result<[Vec<i64>; 2], Error> {
+/// Fills them: ids up to the whole context, of which only the first ones count, unless the tower has a padding of its own.
+pub(super) fn text_inputs(ids: &[u32], context: usize, padding: Option<Padding>) -> Result<[Vec<i64>; 2], Error> {
+    if let (Some(Padding { id, before }), Some(missing)) = (padding, context.checked_sub(ids.len())) {
+        let fill = |count| std::iter::repeat_n(&id, count);
+        let front = if before { missing } else { 0 };
+        let all = fill(front).chain(ids).chain(fill(missing - front));
+        return Ok([all.map(|&id| i64::from(id)).collect(), vec![1; context]]);
+    }
     let (Some(&last), true) = (ids.last(), ids.len() <= context) else {
         return Err(edgelip_runtime::Error::Tokens.into());
     };
@@ -163,7 +171,12 @@ mod tests {
 
     #[test]
     fn texts_are_padded_and_masked() {
-        assert_eq!(text_inputs(&[5, 7], 3).unwrap(), [vec![5, 7, 7], vec![1, 1, 0]]);
-        assert!(text_inputs(&[], 3).is_err() && text_inputs(&[1; 4], 3).is_err());
+        assert_eq!(text_inputs(&[5, 7], 3, None).unwrap(), [vec![5, 7, 7], vec![1, 1, 0]]);
+        assert!(text_inputs(&[], 3, None).is_err() && text_inputs(&[1; 4], 3, None).is_err());
+        for (before, ids) in [(false, vec![5, 7, 1]), (true, vec![1, 5, 7])] {
+            let padding = Some(Padding { id: 1, before });
+            assert_eq!(text_inputs(&[5, 7], 3, padding).unwrap(), [ids, vec![1; 3]]);
+            assert!(text_inputs(&[1; 4], 3, padding).is_err());
+        }
     }
 }

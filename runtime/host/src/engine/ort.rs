@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::{env, fs, path};
 
+use edgelip_runtime::Padding;
 use edgelip_runtime::image::Preprocess;
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
@@ -241,6 +242,7 @@ impl ImageEngine for OrtImage {
 pub struct OrtText {
     session: Session,
     context: usize,
+    padding: Option<Padding>,
     embedding: Vec<f32>,
 }
 
@@ -249,18 +251,18 @@ impl OrtText {
     ///
     /// # Errors
     /// [`Error::Unusable`] if its inputs are others than the format says.
-    pub fn new(graph: Graph, context: usize) -> Result<Self, Error> {
+    pub fn new(graph: Graph, context: usize, padding: Option<Padding>) -> Result<Self, Error> {
         let names: Vec<String> = graph.inputs().into_iter().map(|input| input.name).collect();
         if names.len() != TEXT_INPUTS.len() || !TEXT_INPUTS.iter().all(|name| names.iter().any(|other| other == name)) {
             return Err(Error::Unusable(format!("the graph's inputs are no text tower's: {}", names.join(", "))));
         }
-        Ok(OrtText { session: graph.session, context, embedding: Vec::new() })
+        Ok(OrtText { session: graph.session, context, padding, embedding: Vec::new() })
     }
 }
 
 impl TextEngine for OrtText {
     fn run(&mut self, ids: &[u32]) -> Result<&[f32], Error> {
-        let [ids, mask] = graph::text_inputs(ids, self.context)?;
+        let [ids, mask] = graph::text_inputs(ids, self.context, self.padding)?;
         let shape = [1, self.context];
         guarded(|| {
             let ids = TensorRef::from_array_view((shape, ids.as_slice()))?;

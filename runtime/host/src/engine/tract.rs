@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use edgelip_runtime::Padding;
 use edgelip_runtime::image::Preprocess;
 use tract_onnx::pb::{self, tensor_shape_proto::dimension, type_proto};
 use tract_onnx::prelude::*;
@@ -161,6 +162,7 @@ pub struct TractText {
     model: Arc<TypedRunnableModel>,
     ids_first: bool,
     context: usize,
+    padding: Option<Padding>,
     embedding: Vec<f32>,
 }
 
@@ -169,7 +171,7 @@ impl TractText {
     ///
     /// # Errors
     /// [`Error::Tract`]; [`Error::Unusable`] if its inputs or outputs are others than the format says.
-    pub fn new(graph: Graph, context: usize) -> Result<Self, Error> {
+    pub fn new(graph: Graph, context: usize, padding: Option<Padding>) -> Result<Self, Error> {
         let names: Vec<String> = graph.inputs().into_iter().map(|input| input.name).collect();
         let ids_first = match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             [ids, mask] if [ids, mask] == TEXT_INPUTS => true,
@@ -179,13 +181,13 @@ impl TractText {
         let shape = [1, context];
         let facts = TEXT_INPUTS.map(|name| (name, i64::datum_type(), &shape[..]));
         let model = graph.compile(&facts, &["text_embeds".into()])?;
-        Ok(TractText { model, ids_first, context, embedding: Vec::new() })
+        Ok(TractText { model, ids_first, context, padding, embedding: Vec::new() })
     }
 }
 
 impl TextEngine for TractText {
     fn run(&mut self, ids: &[u32]) -> Result<&[f32], Error> {
-        let [padded, mask] = graph::text_inputs(ids, self.context)?;
+        let [padded, mask] = graph::text_inputs(ids, self.context, self.padding)?;
         let outputs = guarded(|| {
             let shape = [1, self.context];
             let ids = Tensor::from_shape(&shape, &padded)?.into_tvalue();
