@@ -30,19 +30,14 @@ pub(super) struct Embedding<'a> {
     border: [f32; 3],
     /// `[patches, padded(width)]`, in the order that patches are embedded in.
     position: &'a [f32],
-    /// `[padded(width)]`, with its position and behind the norm; empty without a class token.
+    /// `[padded(width)]`, with its position and behind the norm.
     class: &'a [f32],
-    norm: Option<Norm<'a>>,
+    norm: Norm<'a>,
 }
 
 impl<'a> Embedding<'a> {
-    pub(super) fn load(
-        loader: &mut Loader<'a>,
-        shape: &VisionShape,
-        precision: Precision,
-        pre_norm: bool,
-    ) -> Result<Self, Error> {
-        let (patches, width) = (shape.patches(), padded(shape.width));
+    pub(super) fn load(loader: &mut Loader<'a>, shape: &VisionShape, precision: Precision) -> Result<Self, Error> {
+        let (patches, width) = (shape.grid()[0] * shape.grid()[1], padded(shape.width));
         let (mut layers, mut border) = ([EMPTY; MAX_STEM], [0.0; 3]);
         if shape.stem.is_empty() {
             let layer = edge(precision, [shape.patch_values(), shape.width], false);
@@ -58,21 +53,18 @@ impl<'a> Embedding<'a> {
             }
             border.copy_from(loader.floats(None, "vision.pixel.offset", &[1, 3, 1, 1])?);
         }
-        let class = if shape.class_tokens() > 0 { loader.floats(None, "vision.class", &[1, width])? } else { &[] };
-        let mut norm = || Norm::load(loader, None, ["vision.pre_norm.weight", "vision.pre_norm.bias"], shape.width);
-        let norm = if pre_norm { Some(norm()?) } else { None };
         Ok(Embedding {
             layers,
             border,
             position: loader.floats(None, "vision.position", &[patches, width])?,
-            class,
-            norm,
+            class: loader.floats(None, "vision.class", &[1, width])?,
+            norm: Norm::load(loader, None, ["vision.pre_norm.weight", "vision.pre_norm.bias"], shape.width)?,
         })
     }
 }
 
 impl Vision<'_> {
-    /// The class token, if there is one, which needs no computing, and the patches behind it.
+    /// The class token, which needs no computing, and the patches behind it.
     pub(super) fn embed_patches(
         &self,
         pixels: &[u8],
@@ -80,9 +72,9 @@ impl Vision<'_> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         let (shape, kernels, embedding) = (self.plan.shape(), &self.transformer.kernels, &self.embedding);
-        let (count, width) = (shape.patches(), padded(shape.width));
+        let (count, width) = (self.plan.tokens() - 1, padded(shape.width));
         let order = if self.arranges_late() { Order::RASTER } else { self.order };
-        let (class, tokens) = buffers.tokens.cut_mut(embedding.class.len());
+        let (class, tokens) = buffers.tokens.cut_mut(width);
         class.copy_from(embedding.class);
         tokens.part_mut(..embedding.position.len()).copy_from(embedding.position);
         if shape.stem.is_empty() {
@@ -93,16 +85,10 @@ impl Vision<'_> {
         } else {
             self.convolve(pixels, order, buffers, parallel)?;
         }
-        let Some(norm) = &embedding.norm else { return Ok(()) };
-        norm.apply(
-            kernels,
-            buffers.tokens.part_mut(embedding.class.len()..),
-            (count, shape.width),
-            self.transformer.norm_eps,
-        )
+        embedding.norm.apply(kernels, buffers.tokens.part_mut(width..), (count, shape.width), self.transformer.norm_eps)
     }
 
-    /// The stem: maps go to and fro between `wide` and `rows`, the last one is added to the patches' tokens.
+    /// The stem: maps go to and fro between `wide` and `rows`, the last one is added to the tokens behind the class token.
     fn convolve(
         &self,
         pixels: &[u8],
@@ -110,10 +96,10 @@ impl Vision<'_> {
         buffers: &mut Buffers<'_>,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
-        let (shape, kernels, Embedding { layers, border, class, .. }) =
+        let (shape, kernels, Embedding { layers, border, .. }) =
             (self.plan.shape(), &self.transformer.kernels, &self.embedding);
         let pixels = Map::Pixels { bytes: pixels, border: *border };
-        let tokens = buffers.tokens.part_mut(class.len()..);
+        let tokens = buffers.tokens.part_mut(padded(shape.width)..);
         for (index, (layer, weights)) in shape.stem_layers().zip(layers).enumerate() {
             let (from, to) = match index % 2 {
                 0 => (&*buffers.rows, &mut *buffers.wide),
