@@ -2,6 +2,7 @@
 """SigLIP against transformers: pixels, token ids, embeddings and scores of the runtime, and of onnxruntime on the same files, in each precision.
 
     venv/bin/python exporter/acceptance/siglip.py            # B/16 at 224 pixels, 32000 tokens
+    venv/bin/python exporter/acceptance/siglip.py --size small
     venv/bin/python exporter/acceptance/siglip.py --size so400m-14-384 --precision int8
 
 The weights are random ones, far from what transformers initialises. Merged towers go through the runtime, onnxruntime and tract.
@@ -26,6 +27,7 @@ import photos
 
 # width, layers, heads, MLP, patch, image
 SIZES = {
+    "small": (256, 4, 4, 640, 16, 224),
     "b-16-224": (768, 12, 12, 3072, 16, 224),
     "so400m-14-384": (1152, 27, 16, 4304, 14, 384),
 }
