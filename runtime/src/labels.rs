@@ -13,6 +13,8 @@ pub struct Labels<'a> {
     names: &'a str,
     rows: &'a [f32],
     embedding: usize,
+    /// Added to each label's logit; empty for none.
+    biases: &'a [f32],
 }
 
 impl<'a> Labels<'a> {
@@ -26,7 +28,7 @@ impl<'a> Labels<'a> {
             return Err(Error::Length { what: "width of label rows", expected: 1 });
         }
         crate::vision::expect("label rows", rows.len(), expected)?;
-        Ok(Labels { names, rows, embedding })
+        Ok(Labels { names, rows, embedding, biases: &[] })
     }
 
     /// The bank of a file, if it has one.
@@ -37,8 +39,13 @@ impl<'a> Labels<'a> {
             (None, Some(_)) => return Err(Error::Metadata { key: "edgelip.labels", problem: Problem::Missing }),
             (Some(names), _) => names,
         };
-        let rows = loader.floats(None, name, &[split(names, b'\n').count(), embedding])?;
-        Self::new(names, rows, embedding).map(Some)
+        let count = split(names, b'\n').count();
+        let rows = loader.floats(None, name, &[count, embedding])?;
+        // A scalar is also in the metadata.
+        let name = "labels.bias";
+        let own = file.initializer(name).is_some_and(|bias| !bias.has_dims(&[]));
+        let biases = if own { loader.floats(None, name, &[count])? } else { &[] };
+        Ok(Some(Labels { biases, ..Self::new(names, rows, embedding)? }))
     }
 
     /// How many labels there are; at least one.
@@ -55,6 +62,11 @@ impl<'a> Labels<'a> {
     /// The name of label `index`.
     pub fn name(&self, index: usize) -> Option<&'a str> {
         self.names().nth(index)
+    }
+
+    /// What is added to the logit of label `index` besides the tower's bias: the bias of a classifier's row, else 0.
+    pub fn bias(&self, index: usize) -> f32 {
+        self.biases.get(index).copied().unwrap_or(0.0)
     }
 
     /// The embeddings, `[embedding]` each.

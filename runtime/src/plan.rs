@@ -4,7 +4,7 @@ mod buffers;
 mod shape;
 
 pub(crate) use buffers::Buffers;
-pub use shape::{MAX_BLOCKS, MAX_STEM, Stem, StemLayer, VisionShape};
+pub use shape::{MAX_BLOCKS, MAX_STEM, Pooling, Stem, StemLayer, VisionShape};
 
 use edgelip_kernels::Part;
 
@@ -24,13 +24,13 @@ pub enum Merge {
 /// What happens in one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Tokens that enter, the class token among them.
+    /// Tokens that enter, the class token among them if there is one.
     pub tokens: usize,
     /// Tokens merged into others between attention and MLP.
     pub merged: usize,
     /// Tokens that leave.
     pub tokens_out: usize,
-    /// Rows whose attention and MLP are computed: all, or only the class row in the last block.
+    /// Rows whose attention and MLP are computed: all, or in the last block only the class row, if that is what is read.
     pub queries: usize,
     /// Multiply-adds, the merge's own included.
     pub macs: u64,
@@ -51,7 +51,7 @@ impl Plan {
     /// Plans `shape` with `schedule[l]` tokens merged in block `l`; an empty schedule merges nothing.
     ///
     /// # Errors
-    /// Those of [`VisionShape::check`]; [`Error::Schedule`] if a block merges more than [`Plan::max_merged`], the last block
+    /// Those of [`VisionShape::check`]; [`Error::Schedule`] if a block merges more than [`VisionShape::max_merged`], the last block
     /// merges at all, the schedule's length is not the number of blocks, or it merges although `merge` is [`Merge::None`].
     pub fn new(shape: &VisionShape, merge: Merge, schedule: &[usize]) -> Result<Self, Error> {
         shape.check()?;
@@ -59,10 +59,10 @@ impl Plan {
             return Err(Error::Schedule { block: schedule.len().min(shape.blocks) as u16 });
         }
         let mut plan = Plan { shape: *shape, merge, merged: [0; MAX_BLOCKS], tokens: [0; MAX_BLOCKS] };
-        let mut tokens = 1 + shape.grid()[0] * shape.grid()[1];
+        let mut tokens = shape.tokens();
         for block in 0..shape.blocks {
             let merged = schedule.get(block).copied().unwrap_or(0);
-            let most = if merge == Merge::None || block + 1 == shape.blocks { 0 } else { Self::max_merged(tokens) };
+            let most = if merge == Merge::None || block + 1 == shape.blocks { 0 } else { shape.max_merged(tokens) };
             if merged > most {
                 return Err(Error::Schedule { block: block as u16 });
             }
@@ -71,11 +71,6 @@ impl Plan {
             tokens -= merged;
         }
         Ok(plan)
-    }
-
-    /// The most tokens a merge can take from `tokens`: every second one but the class token.
-    pub const fn max_merged(tokens: usize) -> usize {
-        tokens.saturating_sub(1) / 2
     }
 
     /// The shape that was planned.
@@ -111,11 +106,11 @@ impl Plan {
     /// Block `index`; past the last one, the last one.
     pub fn block(&self, index: usize) -> Block {
         let index = index.min(self.shape.blocks - 1);
-        let last = index + 1 == self.shape.blocks;
+        let only_class = index + 1 == self.shape.blocks && self.shape.pooling == Pooling::Class;
         let (tokens, merged) = (usize::from(self.tokens.at(index)), usize::from(self.merged.at(index)));
         let tokens_out = tokens - merged;
-        let queries = if last { 1 } else { tokens };
-        let mlp_rows = if last { 1 } else { tokens_out };
+        let queries = if only_class { 1 } else { tokens };
+        let mlp_rows = if only_class { 1 } else { tokens_out };
         let merge_macs = if merged == 0 { 0 } else { self.merge_macs(tokens) };
         let [t, q, rows] = [tokens, queries, mlp_rows].map(|n| n as u64);
         let [width, mlp] = [self.shape.width, self.shape.mlp].map(|n| n as u64);
@@ -139,16 +134,28 @@ impl Plan {
         let shape = &self.shape;
         let product = |factors: [usize; 3]| factors.map(|n| n as u64).iter().product::<u64>();
         if shape.stem.is_empty() {
-            return product([self.tokens() - 1, shape.patch_values(), shape.width]);
+            return product([shape.patches(), shape.patch_values(), shape.width]);
         }
         shape.stem_layers().map(|layer| product([layer.positions(), layer.window(), layer.outputs])).sum()
     }
 
     /// Multiply-adds of each frequency block, its transforms counted as the graph has them: products with their matrices.
     pub fn frequency_macs(&self) -> u64 {
-        let [patches, coefficients] = [self.tokens() - 1, 2 * self.shape.coefficients()].map(|n| n as u64);
+        let [patches, coefficients] = [self.shape.patches(), 2 * self.shape.coefficients()].map(|n| n as u64);
         let [width, mlp] = [self.shape.width, self.shape.mlp].map(|n| n as u64);
         2 * coefficients * patches * width + 2 * coefficients * width + 2 * patches * width * mlp
+    }
+
+    /// Multiply-adds from the last block's tokens to the embedding.
+    pub fn head_macs(&self) -> u64 {
+        let shape = &self.shape;
+        let tokens = self.block(shape.blocks - 1).tokens_out as u64;
+        let [width, mlp, embedding] = [shape.width, shape.mlp, shape.embedding].map(|n| n as u64);
+        let pool = match shape.pooling {
+            Pooling::Attention => (2 * tokens + 1) * width * width + 2 * tokens * width + 2 * width * mlp,
+            Pooling::Class | Pooling::Mean | Pooling::NormedMean => 0,
+        };
+        pool + if shape.unprojected { 0 } else { width * embedding }
     }
 
     /// Multiply-adds of the whole tower, from pixels to embedding, merging included.
@@ -157,7 +164,7 @@ impl Plan {
         self.embedding_macs()
             + shape.frequency_blocks as u64 * self.frequency_macs()
             + self.blocks().map(|block| block.macs).sum::<u64>()
-            + (shape.width * shape.embedding) as u64
+            + self.head_macs()
     }
 
     /// Share of the unmerged tower's multiply-adds that merging saves.
@@ -184,6 +191,8 @@ mod tests {
         mlp: 3072,
         embedding: 512,
         guided: false,
+        pooling: Pooling::Class,
+        unprojected: false,
     };
 
     /// The default model's first version.
@@ -198,6 +207,7 @@ mod tests {
         mlp: 768,
         embedding: 384,
         guided: true,
+        ..B16
     };
 
     #[test]
@@ -253,6 +263,21 @@ mod tests {
         let unguided = Plan::new(&VisionShape { guided: false, ..tiny }, Merge::Tome, &[1, 0]).unwrap();
         assert_eq!(guided.block(0).merge_macs - unguided.block(0).merge_macs, 5 * 4);
         assert_eq!(guided.macs() - unguided.macs(), 5 * 4);
+    }
+
+    #[test]
+    fn without_a_class_token_all_rows_count_and_every_second_token_may_merge() {
+        let shape = VisionShape { pooling: Pooling::Attention, embedding: 768, unprojected: true, ..B16 };
+        let plan = Plan::new(&shape, Merge::Ward, &[98, 49, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        assert_eq!((plan.tokens(), plan.block(1).tokens_out, plan.block(11).queries), (196, 49, 49));
+        let (t, d) = (49, 768);
+        assert_eq!(plan.block(11).macs, 12 * t * d * d + 2 * t * t * d);
+        assert_eq!(plan.head_macs(), (2 * t + 1) * d * d + 2 * t * d + 8 * d * d);
+        let refused = |shape: VisionShape, schedule: &[usize]| Plan::new(&shape, Merge::Ward, schedule).unwrap_err();
+        assert_eq!(refused(shape, &[99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Error::Schedule { block: 0 });
+        let invalid = |key| Error::Metadata { key, problem: crate::Problem::Invalid };
+        assert_eq!(refused(VisionShape { guided: true, ..shape }, &[]), invalid("edgelip.pooling"));
+        assert_eq!(refused(VisionShape { embedding: 512, ..shape }, &[]), invalid("edgelip.embedding"));
     }
 
     #[test]

@@ -273,12 +273,24 @@ impl<'a> Transformer<'a> {
         rows: Range<usize>,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
+        let Block { fc1, fc2, .. } = self.block(index)?;
+        self.mlp_of([fc1, fc2], buffers, rows, parallel)
+    }
+
+    /// As [`Transformer::mlp`], by layers that are no block's.
+    pub(crate) fn mlp_of(
+        &self,
+        layers: [&Linear<'_>; 2],
+        buffers: &mut Buffers<'_>,
+        rows: Range<usize>,
+        parallel: &dyn Parallel,
+    ) -> Result<(), Error> {
         let (count, width) = (rows.len(), padded(self.width));
         let tokens = buffers.tokens.part(rows.start * width..);
         let normed = RowsMut::new(buffers.rows, count, width)?;
         self.kernels.layer_norm(Rows::new(tokens, count, width)?, self.width, self.norm_eps, normed, parallel)?;
         parallel.finished(Step::Norm);
-        self.perceive(index, buffers, true, rows, parallel)
+        self.perceive(layers, buffers, true, rows, parallel)
     }
 
     /// `tokens = norm(tokens + mlp(tokens))` for all `count` tokens, which come from the norm `before`.
@@ -291,7 +303,8 @@ impl<'a> Transformer<'a> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         let even = before.smooth(buffers.tokens, buffers.rows, (count, self.width));
-        self.perceive(index, buffers, even, 0..count, parallel)?;
+        let Block { fc1, fc2, .. } = self.block(index)?;
+        self.perceive([fc1, fc2], buffers, even, 0..count, parallel)?;
         norm.apply(&self.kernels, buffers.tokens, (count, self.width), self.norm_eps)?;
         parallel.finished(Step::Norm);
         Ok(())
@@ -300,19 +313,19 @@ impl<'a> Transformer<'a> {
     /// `tokens += mlp(input)` for the given tokens; the input lying in `rows` if it was `prepared` there, else being those tokens.
     fn perceive(
         &self,
-        index: usize,
+        [fc1, fc2]: [&Linear<'_>; 2],
         buffers: &mut Buffers<'_>,
         prepared: bool,
         rows: Range<usize>,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
-        let (kernels, block, width, mlp) = (&self.kernels, self.block(index)?, padded(self.width), padded(self.mlp));
+        let (kernels, width, mlp) = (&self.kernels, padded(self.width), padded(self.mlp));
         let count = rows.len();
         let tokens = buffers.tokens.part_mut(rows.start * width..);
         let input: &[f32] = if prepared { buffers.rows } else { tokens };
         kernels.linear(
             Rows::new(input, count, width)?,
-            &block.fc1,
+            fc1,
             self.activation,
             false,
             RowsMut::new(buffers.wide, count, mlp)?,
@@ -322,7 +335,7 @@ impl<'a> Transformer<'a> {
         parallel.finished(Step::Fc1);
         kernels.linear(
             Rows::new(buffers.wide, count, mlp)?,
-            &block.fc2,
+            fc2,
             Activation::None,
             true,
             RowsMut::new(tokens, count, width)?,

@@ -60,9 +60,23 @@ impl Stem {
     }
 }
 
-/// The shape of an image tower with a class token.
+/// What of the tokens behind the last block becomes the embedding. Only towers that read a class token have one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pooling {
+    /// The class token.
+    #[default]
+    Class,
+    /// The mean of the patches, then the norm.
+    Mean,
+    /// The norm, then the mean of the patches.
+    NormedMean,
+    /// What a learned query reads from the normed patches, through an MLP (the head of SigLIP: Zhai et al., arXiv 2106.04560).
+    Attention,
+}
+
+/// The shape of an image tower.
 ///
-/// Made with `..VisionShape::default()` it has a patch embedding, no frequency blocks and no guide.
+/// Made with `..VisionShape::default()` it has a patch embedding, no frequency blocks, no guide, and a class token that is projected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VisionShape {
     /// Input height and width in pixels.
@@ -85,12 +99,36 @@ pub struct VisionShape {
     pub embedding: usize,
     /// Whether merging is guided.
     pub guided: bool,
+    /// What becomes the embedding.
+    pub pooling: Pooling,
+    /// Whether what is pooled is the embedding itself, without a projection.
+    pub unprojected: bool,
 }
 
 impl VisionShape {
-    /// Patches along height and width.
+    /// Patches along height and width. What is too little for another one is not looked at.
     pub fn grid(&self) -> [usize; 2] {
         [self.image[0] / self.patch.max(1), self.image[1] / self.patch.max(1)]
+    }
+
+    /// Patches of an image.
+    pub fn patches(&self) -> usize {
+        self.grid()[0] * self.grid()[1]
+    }
+
+    /// Class tokens: one or none. It comes first and never merges.
+    pub fn class_tokens(&self) -> usize {
+        usize::from(self.pooling == Pooling::Class)
+    }
+
+    /// Tokens before any merging.
+    pub fn tokens(&self) -> usize {
+        self.class_tokens() + self.patches()
+    }
+
+    /// The most tokens a merge can take from `tokens`: every second one but the class token.
+    pub fn max_merged(&self, tokens: usize) -> usize {
+        tokens.saturating_sub(self.class_tokens()) / 2
     }
 
     /// Values of a patch: rows, columns and three channels.
@@ -126,7 +164,8 @@ impl VisionShape {
     pub fn check(&self) -> Result<(), Error> {
         let invalid = |key| Err(Error::Metadata { key, problem: Problem::Invalid });
         let [height, width] = self.image;
-        if self.patch == 0 || height == 0 || width == 0 || height % self.patch != 0 || width % self.patch != 0 {
+        let whole = height % self.patch.max(1) == 0 && width % self.patch.max(1) == 0;
+        if self.patch == 0 || height < self.patch || width < self.patch || !(whole || self.stem.is_empty()) {
             return invalid("edgelip.patch");
         }
         if self.heads == 0 || self.width == 0 || !self.width.is_multiple_of(self.heads) {
@@ -138,8 +177,11 @@ impl VisionShape {
         if self.mlp == 0 {
             return invalid("edgelip.mlp");
         }
-        if self.embedding == 0 {
+        if self.embedding == 0 || self.unprojected && self.embedding != self.width {
             return invalid("edgelip.embedding");
+        }
+        if self.pooling != Pooling::Class && (self.frequency_blocks > 0 || self.guided) {
+            return invalid("edgelip.pooling");
         }
         if !self.stem.is_empty() {
             let mut widths = self.stem.widths();

@@ -30,14 +30,19 @@ pub(super) struct Embedding<'a> {
     border: [f32; 3],
     /// `[patches, padded(width)]`, in the order that patches are embedded in.
     position: &'a [f32],
-    /// `[padded(width)]`, with its position and behind the norm.
+    /// `[padded(width)]`, with its position and behind the norm; empty without a class token.
     class: &'a [f32],
-    norm: Norm<'a>,
+    norm: Option<Norm<'a>>,
 }
 
 impl<'a> Embedding<'a> {
-    pub(super) fn load(loader: &mut Loader<'a>, shape: &VisionShape, precision: Precision) -> Result<Self, Error> {
-        let (patches, width) = (shape.grid()[0] * shape.grid()[1], padded(shape.width));
+    pub(super) fn load(
+        loader: &mut Loader<'a>,
+        shape: &VisionShape,
+        precision: Precision,
+        pre_norm: bool,
+    ) -> Result<Self, Error> {
+        let (patches, width) = (shape.patches(), padded(shape.width));
         let (mut layers, mut border) = ([EMPTY; MAX_STEM], [0.0; 3]);
         if shape.stem.is_empty() {
             let layer = edge(precision, [shape.patch_values(), shape.width], false);
@@ -53,18 +58,21 @@ impl<'a> Embedding<'a> {
             }
             border.copy_from(loader.floats(None, "vision.pixel.offset", &[1, 3, 1, 1])?);
         }
+        let class = if shape.class_tokens() > 0 { loader.floats(None, "vision.class", &[1, width])? } else { &[] };
+        let mut norm = || Norm::load(loader, None, ["vision.pre_norm.weight", "vision.pre_norm.bias"], shape.width);
+        let norm = if pre_norm { Some(norm()?) } else { None };
         Ok(Embedding {
             layers,
             border,
             position: loader.floats(None, "vision.position", &[patches, width])?,
-            class: loader.floats(None, "vision.class", &[1, width])?,
-            norm: Norm::load(loader, None, ["vision.pre_norm.weight", "vision.pre_norm.bias"], shape.width)?,
+            class,
+            norm,
         })
     }
 }
 
 impl Vision<'_> {
-    /// The class token, which needs no computing, and the patches behind it.
+    /// The class token, if there is one, which needs no computing, and the patches behind it.
     pub(super) fn embed_patches(
         &self,
         pixels: &[u8],
@@ -72,9 +80,9 @@ impl Vision<'_> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         let (shape, kernels, embedding) = (self.plan.shape(), &self.transformer.kernels, &self.embedding);
-        let (count, width) = (self.plan.tokens() - 1, padded(shape.width));
+        let (count, width) = (shape.patches(), padded(shape.width));
         let order = if self.arranges_late() { Order::RASTER } else { self.order };
-        let (class, tokens) = buffers.tokens.cut_mut(width);
+        let (class, tokens) = buffers.tokens.cut_mut(embedding.class.len());
         class.copy_from(embedding.class);
         tokens.part_mut(..embedding.position.len()).copy_from(embedding.position);
         if shape.stem.is_empty() {
@@ -85,10 +93,16 @@ impl Vision<'_> {
         } else {
             self.convolve(pixels, order, buffers, parallel)?;
         }
-        embedding.norm.apply(kernels, buffers.tokens.part_mut(width..), (count, shape.width), self.transformer.norm_eps)
+        let Some(norm) = &embedding.norm else { return Ok(()) };
+        norm.apply(
+            kernels,
+            buffers.tokens.part_mut(embedding.class.len()..),
+            (count, shape.width),
+            self.transformer.norm_eps,
+        )
     }
 
-    /// The stem: maps go to and fro between `wide` and `rows`, the last one is added to the tokens behind the class token.
+    /// The stem: maps go to and fro between `wide` and `rows`, the last one is added to the patches' tokens.
     fn convolve(
         &self,
         pixels: &[u8],
@@ -96,10 +110,10 @@ impl Vision<'_> {
         buffers: &mut Buffers<'_>,
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
-        let (shape, kernels, Embedding { layers, border, .. }) =
+        let (shape, kernels, Embedding { layers, border, class, .. }) =
             (self.plan.shape(), &self.transformer.kernels, &self.embedding);
         let pixels = Map::Pixels { bytes: pixels, border: *border };
-        let tokens = buffers.tokens.part_mut(padded(shape.width)..);
+        let tokens = buffers.tokens.part_mut(class.len()..);
         for (index, (layer, weights)) in shape.stem_layers().zip(layers).enumerate() {
             let (from, to) = match index % 2 {
                 0 => (&*buffers.rows, &mut *buffers.wide),

@@ -38,6 +38,11 @@ impl<'s> Carried<'s> {
         Ok(carried)
     }
 
+    /// How many patches each token stands for.
+    pub(super) fn sizes(&self, tokens: usize) -> &[f32] {
+        self.sizes.part(..tokens)
+    }
+
     /// Logarithms of the sizes, unless they are all 1.
     pub(super) fn log_sizes(&self, tokens: usize) -> Option<&[f32]> {
         self.merged.then(|| self.log_sizes.part(..tokens))
@@ -66,7 +71,7 @@ impl Vision<'_> {
             return;
         }
         let (shape, kernels, order) = (self.plan.shape(), &self.transformer.kernels, &self.order);
-        let (count, width) = (self.plan.tokens() - 1, padded(shape.width));
+        let (count, width) = (shape.patches(), padded(shape.width));
         if self.plan.guided() {
             let in_raster = carried.phi.part_mut(..count);
             let grid = shape.grid();

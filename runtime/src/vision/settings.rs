@@ -4,18 +4,32 @@ use edgelip_kernels::Part;
 
 use crate::Error;
 use crate::model::{Guide, Metadata, Readout, invalid};
-use crate::plan::{MAX_BLOCKS, MAX_STEM, Merge, Plan, Stem, VisionShape};
+use crate::plan::{MAX_BLOCKS, MAX_STEM, Merge, Plan, Pooling, Stem, VisionShape};
 
 /// Everything that decides which layers there are and what is done with them.
 pub(super) struct Settings {
     pub plan: Plan,
     pub guide: Option<Guide>,
     pub readout: Readout,
+    /// Whether the tokens are normed in front of the blocks.
+    pub pre_norm: bool,
+    /// Whether the embedding is scaled to length 1.
+    pub unit: bool,
 }
 
 impl Settings {
     pub(super) fn read(metadata: &Metadata<'_, '_>) -> Result<Self, Error> {
-        metadata.word("edgelip.pooling", &[("class", ())])?;
+        let poolings = [
+            ("class", Pooling::Class),
+            ("mean", Pooling::Mean),
+            ("normed_mean", Pooling::NormedMean),
+            ("attention", Pooling::Attention),
+        ];
+        let flag = |key, default: bool| {
+            let value =
+                metadata.optional(key, |metadata, key| metadata.word(key, &[("true", true), ("false", false)]))?;
+            Ok::<_, Error>(value.unwrap_or(default))
+        };
         let guide = guide(metadata)?;
         let stem = metadata.optional("edgelip.stem", stem)?;
         let frequency_blocks = metadata.optional("edgelip.frequency_blocks", Metadata::number)?.unwrap_or(0);
@@ -33,6 +47,8 @@ impl Settings {
             mlp: metadata.number("edgelip.mlp")?,
             embedding: metadata.number("edgelip.embedding")?,
             guided: guide.is_some(),
+            pooling: metadata.word("edgelip.pooling", &poolings)?,
+            unprojected: !flag("edgelip.projection", true)?,
         };
         let readouts = [("spatial", Readout::Spatial), ("joint", Readout::Joint)];
         let readout = metadata.optional("edgelip.readout", |metadata, key| metadata.word(key, &readouts))?;
@@ -47,7 +63,13 @@ impl Settings {
             return Err(invalid("edgelip.schedule"));
         }
         let plan = Plan::new(&shape, metadata.word("edgelip.merge", &rules)?, schedule.part(..blocks))?;
-        Ok(Settings { plan, guide, readout })
+        Ok(Settings {
+            plan,
+            guide,
+            readout,
+            pre_norm: flag("edgelip.pre_norm", true)?,
+            unit: flag("edgelip.unit", true)?,
+        })
     }
 }
 

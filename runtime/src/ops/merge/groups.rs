@@ -8,6 +8,8 @@ const NONE: i32 = -1;
 /// Which tokens stay, and which ones join them. Sources are the even positions, targets the odd ones; of both lists count.
 pub(super) struct Groups<'s> {
     pub count: usize,
+    /// How many sources come first that never merge: the class token, if there is one.
+    pub class: usize,
     /// Target of each source, [`NONE`] for those that stay.
     pub partner: &'s mut [i32],
     /// Positions of the tokens that stay, in their new order; before, the sources in any order.
@@ -22,11 +24,11 @@ impl Groups<'_> {
     /// Lets the `r` best sources join their partners and the others stay; of equal ones the first join.
     pub(super) fn choose(&mut self, best: &[f32], r: usize, rule: Merge) {
         let sources = self.count.div_ceil(2);
-        let scores = best.part(1..sources);
+        let scores = best.part(self.class..sources);
         let lowest = lowest_of_best(scores, r);
         let mut left = r - scores.iter().filter(|score| rank(**score) > lowest).count();
-        self.partner.put(0, NONE);
-        for (partner, score) in self.partner.part_mut(1..sources).iter_mut().zip(scores) {
+        self.partner.part_mut(..self.class).fill(NONE);
+        for (partner, score) in self.partner.part_mut(self.class..sources).iter_mut().zip(scores) {
             let (rank, equal_to_last) = (rank(*score), left > 0);
             if rank < lowest || (rank == lowest && !equal_to_last) {
                 *partner = NONE;
@@ -34,7 +36,7 @@ impl Groups<'_> {
             left -= usize::from(rank == lowest && equal_to_last);
         }
         self.first.fill(NONE);
-        for source in (1..sources).rev() {
+        for source in (self.class..sources).rev() {
             if let Ok(target) = usize::try_from(self.partner.at(source)) {
                 self.next.put(source, self.first.at(target));
                 self.first.put(target, source as i32);

@@ -15,6 +15,8 @@ pub(super) struct Matching<'s> {
     pub kernels: &'s Kernels,
     pub parallel: &'s dyn Parallel,
     pub count: usize,
+    /// How many tokens come first that never merge: the class token, if there is one.
+    pub class: usize,
     /// For each kind of feature the sources' inner products with the targets' unit features, `[sources, padded(targets)]`.
     pub products: [&'s mut [f32]; 2],
     /// Norms of each kind of feature, `[count]`.
@@ -75,7 +77,7 @@ impl Matching<'_> {
         // Where the scores go: the panels have done their duty.
         let scores = self.panels.part_mut(..targets);
         let share = 1.0 / kinds.len() as f32;
-        for source in 1..sources {
+        for source in self.class..sources {
             let start = source * padded(targets);
             let factors = self.norms.each_ref().map(|norms| share / norms.at(2 * source).max(SMALLEST_NORM));
             let [tokens, keys] = self.products.each_ref().map(|products| products.part(start..start + targets));
