@@ -113,9 +113,9 @@ fn types_constants_subgraphs_and_operator_sets_count() {
         let (_, report) = report(&path, accelerator);
         refused(&report).into_iter().map(|(operator, reason)| format!("{operator}: {reason}")).collect::<Vec<_>>()
     };
-    let relu = node("Relu", &["x"], "y", &[]);
-    assert_eq!(judge(17, &[relu.clone()], "tensorrt"), Vec::<String>::new());
-    assert_eq!(judge(21, &[relu.clone()], "tensorrt"), ["Relu: operator set 21; it takes 9 to 20"]);
+    let relu = [node("Relu", &["x"], "y", &[])];
+    assert_eq!(judge(17, &relu, "tensorrt"), Vec::<String>::new());
+    assert_eq!(judge(21, &relu, "tensorrt"), ["Relu: operator set 21; it takes 9 to 20"]);
     let double = [node("Sqrt", &["d"], "a", &[]), node("Exp", &["a"], "b", &[])];
     let types = judge(17, &double, "tensorrt");
     assert!(types.len() == 2 && types[1].starts_with("Exp: data of type f64"), "{types:?}");

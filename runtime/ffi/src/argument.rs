@@ -12,11 +12,11 @@ use crate::status::Failure;
 /// # Safety
 /// `value` is null, or points to a `T` that stays as it is during `'a`.
 pub(crate) unsafe fn reference<'a, T>(what: &str, value: *const T) -> Result<&'a T, Failure> {
-    // SAFETY: the caller vouches for what is not null; alignment is checked.
-    match value.is_aligned() {
-        true => unsafe { value.as_ref() }.ok_or_else(|| null(what)),
-        false => Err(Failure::argument(format!("{what} is no pointer that this library gave"))),
+    if !value.is_aligned() {
+        return Err(Failure::argument(format!("{what} is no pointer that this library gave")));
     }
+    // SAFETY: the caller vouches for what is not null; it is aligned.
+    unsafe { value.as_ref() }.ok_or_else(|| null(what))
 }
 
 /// A place for one value.

@@ -91,8 +91,8 @@ pub unsafe extern "C" fn edgelip_open_bytes(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn edgelip_close(model: *mut EdgelipModel) {
     if !model.is_null() && model.is_aligned() {
-        // SAFETY: the caller vouches that `give` made it from a box, and that nobody has it any more.
         call(|| {
+            // SAFETY: the caller vouches that `give` made it from a box, and that nobody has it any more.
             drop(unsafe { Box::from_raw(model) });
             Ok(())
         });
