@@ -1,5 +1,6 @@
 //! One photo through one model: resize, embed, score. Owns no memory but what it is lent.
 
+use edgelip_runtime::Part;
 use edgelip_runtime::image::Rgb;
 use edgelip_runtime::{Error, Score, Single, Vision, classify};
 
@@ -27,7 +28,7 @@ pub struct Labelled {
 impl Labelled {
     /// One score a label.
     pub fn scores(&self) -> &[f32] {
-        &self.scores[..self.labels]
+        self.scores.part(..self.labels)
     }
 }
 

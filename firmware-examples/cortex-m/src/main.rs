@@ -6,22 +6,25 @@
 #![no_main]
 
 mod golden;
+mod halt;
 mod stack;
 
 use core::fmt::Write;
-use core::panic::PanicInfo;
 
-use cortex_m_rt::{ExceptionFrame, entry, exception};
-use cortex_m_semihosting::{debug, hio};
+use cortex_m_rt::entry;
+use cortex_m_semihosting::hio;
 use edgelip_cortex_m::flash;
 use edgelip_cortex_m::labeller::{Arena, Labelled, MAX_PIXELS, label};
 use edgelip_runtime::image::Rgb;
-use edgelip_runtime::{Kernels, Vision, classify};
+use edgelip_runtime::{Kernels, Part, Vision, classify};
+use halt::halt;
 
 /// Length of the scratch memory in `f32`s. The merged model needs most: at this size matching tokens takes more than fewer tokens save.
 const ARENA: usize = if cfg!(feature = "small-arena") { 9 * 1024 } else { 36 * 1024 };
 /// How far a score may be from the host's.
 const TOLERANCE: f32 = 1e-3;
+/// So many bytes of erased flash are no model.
+const ERASED: usize = 64;
 /// How many labels are printed.
 const TOP: usize = 3;
 
@@ -41,14 +44,18 @@ fn main() -> ! {
 fn run(mut arena: Arena<'_>, console: &mut hio::HostStream) -> Result<bool, core::fmt::Error> {
     writeln!(
         console,
-        "edgelip on {}, random weights: the labels mean nothing, the scores must match",
-        env!("MACHINE")
+        "edgelip on {} with {} kernels, random weights: the labels mean nothing, the scores must match",
+        env!("MACHINE"),
+        Kernels::compiled().name()
     )?;
     let mut passed = true;
     for (name, bytes) in flash::MODELS {
         passed &= run_model(name, bytes, &mut arena, console)?;
     }
-    writeln!(console, "arena: {} bytes; deepest stack: {} bytes", 4 * ARENA + MAX_PIXELS, stack::deepest())?;
+    let (deepest, reserved) = (stack::deepest(), stack::reserved());
+    writeln!(console, "arena: {} bytes; deepest stack: {deepest} of {reserved} bytes", 4 * ARENA + MAX_PIXELS)?;
+    // Used up to its last word, it may have gone on into the arena.
+    passed &= deepest < reserved;
     writeln!(console, "{}", if passed { "passed" } else { "FAILED" })?;
     Ok(passed)
 }
@@ -59,8 +66,12 @@ fn run_model(
     arena: &mut Arena<'_>,
     console: &mut hio::HostStream,
 ) -> Result<bool, core::fmt::Error> {
+    if bytes.iter().take(ERASED).all(|&byte| byte == 0xFF) {
+        writeln!(console, "model `{name}` at {:p}: missing, the flash is erased", bytes.as_ptr())?;
+        return Ok(false);
+    }
     // Borrowed where it was made: taken out of its result it would be on the stack a second time.
-    let opened = Vision::open(bytes, Kernels::generic());
+    let opened = Vision::open(bytes, Kernels::compiled());
     let vision = match &opened {
         Ok(vision) => vision,
         Err(error) => {
@@ -73,7 +84,7 @@ fn run_model(
         "model `{name}` at {:p}: {} bytes, {} thousand multiply-adds, {} of {ARENA} floats",
         bytes.as_ptr(),
         bytes.len(),
-        vision.plan().macs() / 1000,
+        (vision.plan().macs() / 1000) as u32,
         vision.scratch_len(1).unwrap_or(usize::MAX),
     )?;
     // Instructions of a label are counted as the difference that ten more make.
@@ -111,8 +122,8 @@ fn report(
     write!(console, "  {photo:8}")?;
     let mut top = [0; TOP];
     let found = classify::top_k(labelled.scores(), &mut top);
-    for &index in &top[..found] {
-        let hundredths = (labelled.scores()[index] * 1e4 + 0.5) as u32;
+    for &index in top.iter().take(found) {
+        let hundredths = (labelled.scores().at(index) * 1e4 + 0.5) as u32;
         write!(console, "{} {}.{:02} %  ", bank.name(index).unwrap_or("?"), hundredths / 100, hundredths % 100)?;
     }
 
@@ -126,30 +137,4 @@ fn report(
     }
     writeln!(console, "(off by {} millionths)", (worst * 1e6) as u32)?;
     Ok(agree)
-}
-
-/// Tells the debugger how it went, then stands still: nothing runs on after a failure.
-fn halt(passed: bool) -> ! {
-    debug::exit(if passed { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
-    loop {
-        core::hint::spin_loop();
-    }
-}
-
-/// A mistake in this program. Nothing is formatted: that alone would cost more code than the kernels.
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    if let Ok(mut console) = hio::hstdout() {
-        let _ = console.write_all(b"panic\n");
-    }
-    halt(false)
-}
-
-/// A fault that the core itself found: a wild address, an instruction it has not.
-#[exception]
-unsafe fn HardFault(_: &ExceptionFrame) -> ! {
-    if let Ok(mut console) = hio::hstdout() {
-        let _ = console.write_all(b"hard fault\n");
-    }
-    halt(false)
 }
