@@ -3,6 +3,9 @@
 //! Data flows one way: the file ([`onnx`]) gives a [`plan`] and borrowed weights, the towers ([`Vision`], [`Text`])
 //! run operators on them, and the operators call the kernels of `edgelip-kernels`.
 //!
+//! The feature `mlip`, on by default, is what MLIP has beyond CLIP: convolutional stems, frequency blocks, guided merging. A microcontroller
+//! saves 13 KiB without it; a model that needs it is then refused with [`Error::Feature`].
+//!
 //! ```no_run
 //! # fn main() -> Result<(), edgelip_runtime::Error> {
 //! use edgelip_runtime::{Kernels, Single, Vision, classify};
