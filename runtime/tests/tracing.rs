@@ -57,7 +57,9 @@ fn patches_are_where_another_engine_merged_them_to() {
 fn every_token_has_patches_whatever_the_tower() {
     let tome = Shape { merge: "tome", ..WHOLE };
     let early = Shape { frequency_blocks: 0, joint: false, guide: None, ..WHOLE };
-    for shape in [WHOLE, tome, early] {
+    let classless = Shape { pooling: "mean", schedule: &[17, 9, 4, 0], ..early.clone() };
+    let classless_tome = Shape { merge: "tome", ..classless.clone() };
+    for shape in [WHOLE, tome, early, classless, classless_tome] {
         aligned(&Tower::new(&shape).bytes(), |bytes| {
             let vision = Vision::open(bytes, Kernels::detect()).unwrap();
             let tokens = trace(&vision, &pixels(shape.image), &Single);
