@@ -12,7 +12,7 @@ pub enum Alpha {
 
 impl Alpha {
     /// An RGBA pixel without its alpha.
-    pub(super) fn flatten(self, [red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
+    pub fn flatten(self, [red, green, blue, alpha]: [u8; 4]) -> [u8; 3] {
         match self {
             Alpha::Drop => [red, green, blue],
             Alpha::White => [red, green, blue].map(|colour| over_white(colour, alpha)),
