@@ -59,9 +59,9 @@ fn main() -> ! {
         && (0..=u16::MAX).all(|half| widens(half));
     let _ = writeln!(
         console,
-        "{}: {layers} layers {} as their plain twins; scalar instructions {}",
+        "{}: {layers} layers {} their plain twins; scalar instructions {}",
         Kernels::compiled().name(),
-        if agree { "have the same bits" } else { "DIFFER, some at least," },
+        if agree { "have the same bits as" } else { "do NOT all have the bits of" },
         if exact { "round once" } else { "ROUND WRONGLY" },
     );
     halt(agree && exact)
