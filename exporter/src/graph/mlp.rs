@@ -17,7 +17,7 @@ impl Graph<'_> {
                 self.node("Mul", name, &[&product, &half])
             }
             Activation::TanhGelu => {
-                let (third, root) = (self.float(0.044_715), self.float(0.797_884_56));
+                let (third, root) = (self.float(0.044_715), self.float(0.797_884_6));
                 let (one, half) = (self.float(1.0), self.float(0.5));
                 let square = self.node("Mul", &format!("{name}/square"), &[x, x]);
                 let cubic = self.node("Mul", &format!("{name}/cubic"), &[&square, &third]);
