@@ -44,7 +44,7 @@ impl<'a> Machine<'a> {
                     self.pop()?;
                 }
                 b'1' => {
-                    self.from_mark()?;
+                    self.since_mark()?;
                 }
                 b'2' => {
                     let top = self.top()?;
@@ -72,15 +72,15 @@ impl<'a> Machine<'a> {
                 b'}' => self.make(Node::Dict(Vec::new()))?,
                 b')' => self.make(Node::Tuple(Vec::new()))?,
                 b't' => {
-                    let items = self.from_mark()?;
+                    let items = self.since_mark()?;
                     self.make(Node::Tuple(items))?;
                 }
                 b'l' => {
-                    let items = self.from_mark()?;
+                    let items = self.since_mark()?;
                     self.make(Node::List(items))?;
                 }
                 b'd' => {
-                    let items = self.from_mark()?;
+                    let items = self.since_mark()?;
                     self.make(Node::Dict(Vec::new()))?;
                     self.set_items(&items)?;
                 }
@@ -95,7 +95,7 @@ impl<'a> Machine<'a> {
                     self.append(&[item])?;
                 }
                 b'e' | 0x90 => {
-                    let items = self.from_mark()?;
+                    let items = self.since_mark()?;
                     self.append(&items)?;
                 }
                 b's' => {
@@ -103,7 +103,7 @@ impl<'a> Machine<'a> {
                     self.set_items(&[key, value])?;
                 }
                 b'u' => {
-                    let items = self.from_mark()?;
+                    let items = self.since_mark()?;
                     self.set_items(&items)?;
                 }
                 b'q' => {
@@ -253,7 +253,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn from_mark(&mut self) -> Result<Vec<Value>, String> {
+    fn since_mark(&mut self) -> Result<Vec<Value>, String> {
         let start = self.marks.pop().ok_or("its stack has no mark")?;
         Ok(self.stack.split_off(start))
     }

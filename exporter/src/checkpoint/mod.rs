@@ -54,12 +54,15 @@ trait Container: Debug + Send + Sync {
     }
 }
 
+/// The files of one model.
+type Shards = Vec<Box<dyn Container>>;
+
 /// The weights of a model, in one file or in several.
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
     folder: PathBuf,
-    shards: Vec<Box<dyn Container>>,
+    shards: Shards,
     /// Name to the shard that holds it, and what it is called there.
     tensors: BTreeMap<String, (usize, String)>,
 }
@@ -229,10 +232,10 @@ fn weights_of(folder: &Path) -> Result<PathBuf, Error> {
 }
 
 /// The files that an index names, and which of them holds which tensor.
-fn open_index(folder: &Path, path: PathBuf) -> Result<(Vec<Box<dyn Container>>, BTreeMap<String, usize>), Error> {
+fn open_index(folder: &Path, path: PathBuf) -> Result<(Shards, BTreeMap<String, usize>), Error> {
     let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
     let index: Index = serde_json::from_str(&text).map_err(|error| Error::malformed(&path, error))?;
-    let mut shards: Vec<Box<dyn Container>> = Vec::new();
+    let mut shards = Shards::new();
     let mut position = BTreeMap::new();
     let mut tensors = BTreeMap::new();
     for (name, file) in index.weight_map {
