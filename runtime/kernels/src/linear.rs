@@ -3,7 +3,7 @@ use core::num::NonZero;
 use crate::parallel::{Tasks, share};
 use crate::part::Part;
 use crate::rows::Output;
-use crate::table::{Block, Quantised, Table};
+use crate::table::{Bands, Block, Quantised, Table};
 use crate::{Activation, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, Shape, padded};
 
 /// Multiply-adds below which waking threads costs more than it gains.
@@ -45,11 +45,15 @@ impl Kernels {
         if x.rows() == 0 || layer.outputs == 0 {
             return Ok(());
         }
-        let quantised = match layer.panels {
-            Panels::I8 { .. } => quantise(self.table(), x, layer.inputs, scratch, parallel)?,
-            _ => Quantised::default(),
+        let table = self.table();
+        let (bands, quantised) = match layer.panels {
+            Panels::I8 { .. } => {
+                let bands = Bands::new(x.rows(), table.integer_rows);
+                (bands, quantise(table, x, bands, layer.inputs, scratch, parallel)?)
+            }
+            _ => (Bands::new(x.rows(), table.float_rows), Quantised::default()),
         };
-        let job = Job { table: self.table(), x, quantised, layer, activation, accumulate, y: &y.share() };
+        let job = Job { table, x, bands, quantised, layer, activation, accumulate, y: &y.share() };
         job.run(parallel);
         Ok(())
     }
@@ -58,6 +62,7 @@ impl Kernels {
 struct Job<'a> {
     table: &'static Table,
     x: Rows<'a>,
+    bands: Bands,
     quantised: Quantised<'a>,
     layer: &'a Linear<'a>,
     activation: Activation,
@@ -73,20 +78,24 @@ impl Job<'_> {
         let groups = panels.div_ceil(self.table.panels.max(1));
         let workers = parallel.workers().max(1);
         let wanted = workers.saturating_mul(4).div_ceil(groups.max(1));
-        let bands = if workers == 1 { 1 } else { wanted.min(rows.div_ceil(ROWS_OF_A_TASK)) };
-        let bands = NonZero::new(bands).unwrap_or(NonZero::<usize>::MIN);
-        let tasks = Tasks::new(groups * bands.get());
+        let parts = if workers == 1 { 1 } else { wanted.min(rows.div_ceil(ROWS_OF_A_TASK)).min(self.bands.count()) };
+        let parts = NonZero::new(parts).unwrap_or(NonZero::<usize>::MIN);
+        let tasks = Tasks::new(groups * parts.get());
         let body = || {
             while let Some(task) = tasks.claim() {
-                let (group, band) = (task / bands, task % bands);
+                let (group, index) = (task / parts, task % parts);
                 let first = group * self.table.panels;
+                let count = self.bands.count();
+                let part = count * index / parts..count * (index + 1) / parts;
                 let block = Block {
                     x: self.x,
                     quantised: self.quantised,
                     layer: self.layer,
                     activation: self.activation,
                     accumulate: self.accumulate,
-                    rows: rows * band / bands..rows * (band + 1) / bands,
+                    rows: self.bands.rows(part.clone()),
+                    bands: self.bands,
+                    part,
                     panels: first..panels.min(first + self.table.panels),
                     ahead: workers.saturating_mul(self.table.panels).saturating_add(first),
                     y: self.y,
@@ -104,6 +113,7 @@ impl Job<'_> {
 fn quantise<'a>(
     table: &'static Table,
     x: Rows<'_>,
+    bands: Bands,
     inputs: usize,
     scratch: &'a mut [f32],
     parallel: &dyn Parallel,
@@ -114,15 +124,22 @@ fn quantise<'a>(
     let (bytes, scales) = scratch.cut_mut(rows * words);
     let scales = scales.part_mut(..rows);
     {
-        let bytes = RowsMut::new(bytes, rows, words)?.share();
+        let bytes = RowsMut::new(bytes, 1, rows * words)?.share();
         let all_scales = RowsMut::new(scales, 1, padded(rows))?.share();
-        let tasks = Tasks::new(rows);
+        let tasks = Tasks::new(bands.count());
         let body = || {
-            while let Some(row) = tasks.claim() {
-                // SAFETY: a row of bytes and its scale are this task's alone.
-                let (bytes, scale) = unsafe { (bytes.segment(row, 0..words), all_scales.segment(0, row..row + 1)) };
-                // SAFETY: a `Kernels` proves the instructions.
-                scale.fill(unsafe { (table.quantise)(x.segment(row, 0..inputs), crate::cast::bytes_mut(bytes)) });
+            while let Some(band) = tasks.claim() {
+                let band = bands.band(band);
+                // SAFETY: the bytes of a band and its scales are this task's alone.
+                let (bytes, scales) = unsafe {
+                    (bytes.segment(0, band.start * words..band.end * words), all_scales.segment(0, band.clone()))
+                };
+                let bytes = crate::cast::bytes_mut(bytes);
+                for (m, scale) in scales.iter_mut().enumerate() {
+                    let (row, bytes) = (x.segment(band.start + m, 0..inputs), bytes.part_mut(4 * m..));
+                    // SAFETY: a `Kernels` proves the instructions.
+                    *scale = unsafe { (table.quantise)(row, band.len(), bytes) };
+                }
             }
         };
         share(rows * inputs >= WORTH_SHARING / 8, parallel, &body);

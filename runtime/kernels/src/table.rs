@@ -1,3 +1,4 @@
+use core::num::NonZero;
 use core::ops::Range;
 
 use crate::part::Part;
@@ -13,11 +14,15 @@ pub(crate) struct Table {
     pub name: &'static str,
     /// Panels that one pass over the rows works on.
     pub panels: usize,
+    /// Most rows of a tile of floats.
+    pub float_rows: usize,
+    /// Most rows of a tile of integers.
+    pub integer_rows: usize,
     /// Computes a block of a layer's outputs.
     pub linear: unsafe fn(&Block),
-    /// Writes a row as bytes for the integer `linear`; returns the row's scale. What lies past the row in `bytes` does not count: its weights are zero,
-    /// or it is never read.
-    pub quantise: unsafe fn(row: &[f32], bytes: &mut [u8]) -> f32,
+    /// Writes a row as bytes for the integer `linear`, each four inputs `height` words behind the four before; returns the row's scale. What
+    /// lies past the row in `bytes` does not count: its weights are zero, or it is never read.
+    pub quantise: unsafe fn(row: &[f32], height: usize, bytes: &mut [u8]) -> f32,
     /// Computes one head of an attention.
     pub head: unsafe fn(&Head, scratch: &mut [f32]),
     /// Filters one panel of channels.
@@ -47,7 +52,13 @@ pub(crate) struct Block<'a> {
     pub layer: &'a Linear<'a>,
     pub activation: Activation,
     pub accumulate: bool,
+    /// The rows of these bands.
     pub rows: Range<usize>,
+    /// All rows of the layer, tile by tile.
+    #[allow(dead_code, reason = "the plain twins go by rows")]
+    pub bands: Bands,
+    #[allow(dead_code, reason = "the plain twins go by rows")]
+    pub part: Range<usize>,
     pub panels: Range<usize>,
     /// First panel that the same worker will probably be given next.
     #[allow(dead_code, reason = "the plain twins do not look ahead")]
@@ -56,10 +67,38 @@ pub(crate) struct Block<'a> {
     pub y: &'a Output<'a>,
 }
 
-/// Rows of 8-bit activations.
+/// The rows of a layer in bands as even as can be, each as high as a tile at most.
+#[derive(Clone, Copy)]
+pub(crate) struct Bands {
+    rows: usize,
+    count: NonZero<usize>,
+}
+
+impl Bands {
+    /// One band at least, of no rows if there are none.
+    pub fn new(rows: usize, most: usize) -> Bands {
+        Bands { rows, count: NonZero::new(rows.div_ceil(most.max(1))).unwrap_or(NonZero::<usize>::MIN) }
+    }
+
+    pub fn count(&self) -> usize {
+        self.count.get()
+    }
+
+    /// The rows of some neighbouring bands.
+    pub fn rows(&self, bands: Range<usize>) -> Range<usize> {
+        self.rows * bands.start / self.count..self.rows * bands.end / self.count
+    }
+
+    /// The rows of one band.
+    pub fn band(&self, index: usize) -> Range<usize> {
+        self.rows(index..index + 1)
+    }
+}
+
+/// Rows of 8-bit activations, band by band.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Quantised<'a> {
-    /// `[rows, stride]`
+    /// Of each band `[ceil(inputs / 4), rows, 4]`, from its first row times `stride` on.
     pub bytes: &'a [u8],
     pub stride: usize,
     /// `[rows]`
@@ -67,7 +106,7 @@ pub(crate) struct Quantised<'a> {
 }
 
 impl<'a> Quantised<'a> {
-    /// One row, with what lies behind its last byte.
+    /// One row, with what lies behind its last byte, if bands are a row high.
     #[allow(dead_code, reason = "vector kernels go by addresses")]
     pub fn row(&self, row: usize) -> &'a [u8] {
         self.bytes.part(row * self.stride..(row + 1) * self.stride)

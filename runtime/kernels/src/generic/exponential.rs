@@ -1,6 +1,6 @@
 use crate::Activation;
 use crate::math::fma;
-use crate::polynomials::{EXP, GELU, LN2_HIGH, LN2_LOW, ROUND_AND_BIAS, TANH_GELU};
+use crate::polynomials::{ERF, EXP, LN2_HIGH, LN2_LOW, Odd, QUICK, ROUND_AND_BIAS, TANH, TANH_GELU};
 
 /// `eˣ` within 2 ulp; 0 below -87.7, and no more than e⁸⁸.
 #[inline(never)]
@@ -9,9 +9,11 @@ pub fn exp(x: f32) -> f32 {
     let biased = fma(x, core::f32::consts::LOG2_E, ROUND_AND_BIAS);
     let n = biased - ROUND_AND_BIAS;
     let r = fma(n, -LN2_LOW, fma(n, -LN2_HIGH, x));
-    let p = fma(r * r, polynomial(EXP, r), r);
-    let power = f32::from_bits(biased.to_bits() << 23);
-    fma(p, power, power)
+    let square = r * r;
+    let upper = fma(square, EXP[0], fma(r, EXP[1], EXP[2]));
+    let lower = fma(r, EXP[3], EXP[4]);
+    let p = fma(fma(upper, square, lower), square, r);
+    (p + 1.0) * f32::from_bits(biased.to_bits() << 23)
 }
 
 /// What an activation makes of a number.
@@ -19,18 +21,22 @@ pub fn exp(x: f32) -> f32 {
 pub fn activate(x: f32, activation: Activation) -> f32 {
     match activation {
         Activation::None => x,
-        Activation::Gelu => {
-            let t = if x.abs() > 8.0 { 8.0 } else { x.abs() };
-            let lower = 0.5 * exp(-t * polynomial(GELU, t));
-            x * if x < 0.0 { lower } else { 1.0 - lower }
-        }
-        Activation::QuickGelu => x / (1.0 + exp(-1.702 * x)),
-        Activation::TanhGelu => x / (1.0 + exp(polynomial(TANH_GELU, x * x) * x)),
+        Activation::Gelu => halved(x, &ERF, x),
+        Activation::QuickGelu => halved(x, &QUICK, x),
+        Activation::TanhGelu => halved(x, &TANH, fma(x * x, TANH_GELU[0], TANH_GELU[1]) * x),
     }
 }
 
-/// A polynomial by Horner's rule, its coefficients from the highest power down.
-fn polynomial<const N: usize>(coefficients: [f32; N], x: f32) -> f32 {
-    let [highest, rest @ ..] = &coefficients[..] else { return 0.0 };
-    rest.iter().fold(*highest, |p, coefficient| fma(p, x, *coefficient))
+/// `½ x (1 + e(t))`
+fn halved(x: f32, e: &Odd, t: f32) -> f32 {
+    let Odd { p, q, bound, half, .. } = e;
+    let t = if t > *bound { *bound } else { t };
+    let t = if t < -bound { -bound } else { t };
+    let u = t * t;
+    let u2 = u * u;
+    let middle = fma(fma(p[6], u2, fma(p[5], u, p[4])), u2, fma(p[3], u, p[2]));
+    let p = fma(middle, u2, fma(p[1], u, p[0]));
+    let q = fma(fma(q[4], u2, fma(q[3], u, q[2])), u2, fma(q[1], u, q[0]));
+    let half = x * half;
+    fma(half, t * p / q, half)
 }

@@ -26,14 +26,23 @@ fn float_sums<W: Copy>(
     widen: impl Fn(W) -> f32,
 ) -> [f32; LANES] {
     let depth = block.layer.inputs * LANES;
-    let panel = weights.part(panel * depth..(panel + 1) * depth);
-    let mut sums = [0.0; LANES];
-    for (x, weights) in block.x.row(row).iter().zip(panel.as_chunks::<LANES>().0) {
+    let weights = weights.part(panel * depth..(panel + 1) * depth);
+    let mut sums = bias(block, panel);
+    for (x, weights) in block.x.row(row).iter().zip(weights.as_chunks::<LANES>().0) {
         for (sum, weight) in sums.iter_mut().zip(weights) {
             *sum = fma(*x, widen(*weight), *sum);
         }
     }
     sums
+}
+
+/// A panel's bias, or zeros.
+fn bias(block: &Block, panel: usize) -> [f32; LANES] {
+    let mut bias = [0.0; LANES];
+    if !block.layer.bias.is_empty() {
+        bias.copy_from(block.layer.bias.part(panel * LANES..(panel + 1) * LANES));
+    }
+    bias
 }
 
 fn integer_sums(block: &Block, weights: &[i8], panel: usize, row: usize) -> [i32; LANES] {
@@ -50,27 +59,24 @@ fn integer_sums(block: &Block, weights: &[i8], panel: usize, row: usize) -> [i32
     sums
 }
 
-/// What the sums of an integer layer stand for: the bytes are around 128, in units of their row's scale.
+/// What the sums of an integer layer stand for, with the bias: the bytes are around 128, in units of their row's scale.
 #[inline(never)]
 pub fn real(block: &Block, panel: usize, row: usize, sums: [i32; LANES]) -> [f32; LANES] {
-    let mut real = [0.0; LANES];
+    let mut real = bias(block, panel);
     let Panels::I8 { scale, zero, .. } = block.layer.panels else { return real };
     let row_scale = block.quantised.scales.at(row);
     let outputs = panel * LANES..(panel + 1) * LANES;
     let (scale, zero) = (scale.part(outputs.clone()), zero.part(outputs));
     for ((real, sum), (scale, zero)) in real.iter_mut().zip(sums).zip(scale.iter().zip(zero)) {
-        *real = sum.wrapping_sub(*zero) as f32 * (row_scale * scale);
+        *real += sum.wrapping_sub(*zero) as f32 * (row_scale * scale);
     }
     real
 }
 
-/// Adds the bias to a panel's sums for a row, activates them, and writes or adds them to the result.
+/// Activates a panel's sums for a row, and writes or adds them to the result.
 #[inline(never)]
-pub fn write(block: &Block, panel: usize, row: usize, mut sums: [f32; LANES]) {
+pub fn write(block: &Block, panel: usize, row: usize, sums: [f32; LANES]) {
     let outputs = panel * LANES..(panel + 1) * LANES;
-    if !block.layer.bias.is_empty() {
-        sums.iter_mut().zip(block.layer.bias.part(outputs.clone())).for_each(|(sum, bias)| *sum += bias);
-    }
     // SAFETY: nobody else writes the rows and panels of a block.
     let y = unsafe { block.y.segment(row, outputs) };
     for (y, sum) in y.iter_mut().zip(sums) {
@@ -79,8 +85,8 @@ pub fn write(block: &Block, panel: usize, row: usize, mut sums: [f32; LANES]) {
     }
 }
 
-/// Writes a row as unsigned bytes around 128.
-pub fn quantise(row: &[f32], bytes: &mut [u8]) -> f32 {
+/// Writes a row as unsigned bytes around 128; bands are a row high.
+pub fn quantise(row: &[f32], _height: usize, bytes: &mut [u8]) -> f32 {
     /// Adding this to a float within ±127 rounds it, and leaves it plus 128 in the lowest byte.
     const ROUND_AROUND_128: f32 = 12_582_912.0 + 128.0;
     let largest = row.iter().fold(1e-20, |largest: f32, x| largest.max(x.abs()));

@@ -14,6 +14,8 @@ use crate::table::Table;
 pub(crate) const TABLE: Table = Table {
     name: "generic",
     panels: 1,
+    float_rows: 1,
+    integer_rows: 1,
     linear: linear::block,
     quantise: linear::quantise,
     head: attention::head,

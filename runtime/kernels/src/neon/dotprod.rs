@@ -18,7 +18,7 @@ impl DotProduct {
 }
 
 impl Integer for DotProduct {
-    const ROWS: usize = 5;
+    const ROWS: usize = 6;
     const PANELS: usize = 1;
     const SIGNED: bool = true;
 
@@ -27,17 +27,29 @@ impl Integer for DotProduct {
     type Sixteen = uint8x16_t;
 
     #[inline(always)]
-    fn zero(self) -> Self::Sums {
+    fn start(self, _zero: &[i32; 16]) -> Self::Sums {
         // SAFETY: `self` proves the instructions.
         let zero = unsafe { vdupq_n_s32(0) };
         Quarters(zero, zero, zero, zero)
     }
 
+    /// One instruction, which also steps on; the compiler would take three.
     #[inline(always)]
-    fn weights(self, from: &[i8; 64]) -> Self::Weights {
-        let from = from.as_ptr();
-        // SAFETY: `self` proves the instructions, and 64 bytes are there.
-        unsafe { Quarters(vld1q_s8(from), vld1q_s8(from.add(16)), vld1q_s8(from.add(32)), vld1q_s8(from.add(48))) }
+    unsafe fn next(self, at: &mut *const i8) -> Self::Weights {
+        let (a, b, c, d);
+        // SAFETY: `self` proves the instruction, which reads the 64 bytes that the caller promised.
+        unsafe {
+            asm!(
+                "ld1 {{v28.16b, v29.16b, v30.16b, v31.16b}}, [{at}], #64",
+                at = inout(reg) *at,
+                out("v28") a,
+                out("v29") b,
+                out("v30") c,
+                out("v31") d,
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+        Quarters(a, b, c, d)
     }
 
     #[inline(always)]
@@ -57,6 +69,22 @@ impl Integer for DotProduct {
                 sdot::<J>(sums.3, w.3, x),
             )
         }
+    }
+
+    #[inline(always)]
+    fn settle(self, mut sums: Self::Sums) -> Self::Sums {
+        // SAFETY: it does nothing.
+        unsafe {
+            asm!(
+                "/* {:v} {:v} {:v} {:v} */",
+                inout(vreg) sums.0,
+                inout(vreg) sums.1,
+                inout(vreg) sums.2,
+                inout(vreg) sums.3,
+                options(nomem, nostack, preserves_flags)
+            );
+        }
+        sums
     }
 
     #[inline(always)]

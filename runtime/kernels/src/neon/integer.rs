@@ -28,15 +28,16 @@ impl Integer for Widening {
     type Sixteen = int32x4_t;
 
     #[inline(always)]
-    fn zero(self) -> Self::Sums {
+    fn start(self, _zero: &[i32; 16]) -> Self::Sums {
         // SAFETY: `self` proves the instructions.
         [unsafe { vdupq_n_s32(0) }; 8]
     }
 
     #[inline(always)]
-    fn weights(self, from: &[i8; 64]) -> Self::Weights {
-        let from = from.as_ptr();
-        // SAFETY: `self` proves the instructions, and 64 bytes are there.
+    unsafe fn next(self, at: &mut *const i8) -> Self::Weights {
+        let from = *at;
+        *at = from.wrapping_add(64);
+        // SAFETY: `self` proves the instructions, and the caller promised 64 bytes.
         unsafe { Quarters(vld1q_s8(from), vld1q_s8(from.add(16)), vld1q_s8(from.add(32)), vld1q_s8(from.add(48))) }
     }
 

@@ -41,6 +41,8 @@ macro_rules! quarters {
 impl Simd for Neon {
     const ROWS: usize = 5;
     const PANELS: usize = 1;
+    const RUN: usize = 256;
+    const NARROW: bool = true;
 
     type V = Quarters<float32x4_t>;
     type Four = float32x4_t;
@@ -57,6 +59,34 @@ impl Simd for Neon {
         let from = from.as_ptr();
         // SAFETY: `self` proves the instructions, and sixteen floats are there.
         unsafe { Quarters(vld1q_f32(from), vld1q_f32(from.add(4)), vld1q_f32(from.add(8)), vld1q_f32(from.add(12))) }
+    }
+
+    #[inline(always)]
+    fn settle(self, mut v: Self::V) -> Self::V {
+        // SAFETY: it does nothing.
+        unsafe {
+            asm!("/* {:v} {:v} {:v} {:v} */", inout(vreg) v.0, inout(vreg) v.1, inout(vreg) v.2, inout(vreg) v.3, options(nomem, nostack, preserves_flags));
+        }
+        v
+    }
+
+    /// One instruction, which also steps on; the compiler would take three.
+    #[inline(always)]
+    unsafe fn next(self, at: &mut *const f32) -> Self::V {
+        let (a, b, c, d);
+        // SAFETY: `self` proves the instruction, which reads the sixteen floats that the caller promised.
+        unsafe {
+            asm!(
+                "ld1 {{v28.4s, v29.4s, v30.4s, v31.4s}}, [{at}], #64",
+                at = inout(reg) *at,
+                out("v28") a,
+                out("v29") b,
+                out("v30") c,
+                out("v31") d,
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+        Quarters(a, b, c, d)
     }
 
     #[inline(always)]
@@ -98,6 +128,36 @@ impl Simd for Neon {
     unsafe fn four(self, from: *const f32) -> Self::Four {
         // SAFETY: `self` proves the instructions, and the caller promised four floats.
         unsafe { vld1q_f32(from) }
+    }
+
+    /// One instruction, which also steps on.
+    #[inline(always)]
+    unsafe fn next_four(self, at: &mut *const f32) -> Self::Four {
+        let four;
+        // SAFETY: `self` proves the instruction, which reads the four floats that the caller promised.
+        unsafe {
+            asm!(
+                "ldr {four:q}, [{at}], #16",
+                four = out(vreg) four,
+                at = inout(reg) *at,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        four
+    }
+
+    #[inline(always)]
+    fn lane<const J: usize>(self, x: Self::Four) -> Self::V {
+        // SAFETY: `self` proves the instructions.
+        let v = unsafe {
+            match J {
+                0 => vdupq_laneq_f32::<0>(x),
+                1 => vdupq_laneq_f32::<1>(x),
+                2 => vdupq_laneq_f32::<2>(x),
+                _ => vdupq_laneq_f32::<3>(x),
+            }
+        };
+        Quarters(v, v, v, v)
     }
 
     #[inline(always)]
@@ -146,19 +206,6 @@ impl Simd for Neon {
     quarters!(exponent, shift_into_exponent, a);
 
     #[inline(always)]
-    fn if_negative(self, a: Self::V, yes: Self::V, no: Self::V) -> Self::V {
-        // SAFETY: `self` proves the instructions.
-        unsafe {
-            Quarters(
-                vbslq_f32(vcltzq_f32(a.0), yes.0, no.0),
-                vbslq_f32(vcltzq_f32(a.1), yes.1, no.1),
-                vbslq_f32(vcltzq_f32(a.2), yes.2, no.2),
-                vbslq_f32(vcltzq_f32(a.3), yes.3, no.3),
-            )
-        }
-    }
-
-    #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         // SAFETY: `self` proves the instructions.
         unsafe {
@@ -201,15 +248,24 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn to_bytes(self, v: Self::V) -> [i8; 16] {
-        let mut bytes = [0; 16];
-        // SAFETY: `self` proves the instructions, and there is room for sixteen bytes.
+    unsafe fn store_words(self, v: Self::V, centre: u8, mut to: *mut u8, pitch: usize) -> *mut u8 {
+        // SAFETY: `self` proves the instructions, and the caller promised room.
         unsafe {
-            let low = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(v.0)), vcvtnq_s32_f32(v.1));
-            let high = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(v.2)), vcvtnq_s32_f32(v.3));
-            vst1q_s8(bytes.as_mut_ptr(), vqmovn_high_s16(vqmovn_s16(low), high));
+            let low = vuzp1q_s16(whole(v.0), whole(v.1));
+            let high = vuzp1q_s16(whole(v.2), whole(v.3));
+            let bytes = vuzp1q_s8(vreinterpretq_s8_s16(low), vreinterpretq_s8_s16(high));
+            asm!(
+                "st1 {{{bytes:v}.s}}[0], [{to}], {pitch}",
+                "st1 {{{bytes:v}.s}}[1], [{to}], {pitch}",
+                "st1 {{{bytes:v}.s}}[2], [{to}], {pitch}",
+                "st1 {{{bytes:v}.s}}[3], [{to}], {pitch}",
+                bytes = in(vreg) veorq_u8(vreinterpretq_u8_s8(bytes), vdupq_n_u8(centre)),
+                to = inout(reg) to,
+                pitch = in(reg) pitch,
+                options(nostack, preserves_flags),
+            );
         }
-        bytes
+        to
     }
 }
 
@@ -217,6 +273,13 @@ impl Simd for Neon {
 #[target_feature(enable = "neon")]
 fn shift_into_exponent(x: float32x4_t) -> float32x4_t {
     vreinterpretq_f32_s32(vshlq_n_s32::<23>(vreinterpretq_s32_f32(x)))
+}
+
+/// The lower halves of four integers, between those above them.
+#[inline]
+#[target_feature(enable = "neon")]
+fn whole(x: float32x4_t) -> int16x8_t {
+    vreinterpretq_s16_s32(vcvtnq_s32_f32(x))
 }
 
 /// The lower four halves as floats. Rust has no stable intrinsic for it.

@@ -1,4 +1,4 @@
-use super::tile::{Ahead, FloatTile, product};
+use super::tile::{Ahead, FloatTile, ZEROS, product};
 use super::{Isa, Simd, vector};
 use crate::attention::{FEW_QUERIES, QUERY_ROWS};
 use crate::table::Head;
@@ -19,9 +19,9 @@ pub fn head<I: Isa>(isa: I, head: &Head, scratch: &mut [f32]) {
 fn by_query<S: Simd>(s: S, head: &Head, scratch: &mut [f32]) {
     let [q_column, k_column, v_column, y_column] = head.columns;
     let width = padded(head.k.rows());
-    let (offsets, scratch) = scratch.split_at_mut(width);
+    let (room, scratch) = scratch.split_at_mut(width);
     let logits = &mut scratch[..width];
-    write_offsets(head, offsets);
+    let offsets = offsets(head, room);
     for query in 0..head.q.rows() {
         let seen = head.visible(query);
         let q = &head.q.row(query)[q_column..][..head.dim];
@@ -38,24 +38,28 @@ fn by_query<S: Simd>(s: S, head: &Head, scratch: &mut [f32]) {
     }
 }
 
-/// What is added to the logits of each query: the sizes, and for the keys that fill the last vector up, that they do not count.
+/// What is added to the logits of each query: the sizes, filled up to whole vectors; empty if there are none.
 #[inline(always)]
-fn write_offsets(head: &Head, offsets: &mut [f32]) {
-    let (keys, rest) = offsets.split_at_mut(head.k.rows());
-    match head.log_sizes {
-        Some(log_sizes) => keys.copy_from_slice(log_sizes),
-        None => keys.fill(0.0),
-    }
-    rest.fill(f32::NEG_INFINITY);
+fn offsets<'s>(head: &Head, room: &'s mut [f32]) -> &'s [f32] {
+    let Some(log_sizes) = head.log_sizes else { return &[] };
+    let (keys, rest) = room.split_at_mut(head.k.rows());
+    keys.copy_from_slice(log_sizes);
+    rest.fill(0.0);
+    room
 }
 
-/// Adds the offsets, subtracts the maximum, exponentiates; zeros where the query does not see. Returns the sum.
+/// Adds the offsets, if any, subtracts the maximum, exponentiates; zeros where the query does not see. Returns the sum.
 #[inline(always)]
 fn exp_logits<S: Simd>(s: S, logits: &mut [f32], offsets: &[f32], seen: usize) -> f32 {
     let (logits, unseen) = logits.split_at_mut(padded(seen));
     unseen.fill(0.0);
     logits[seen..].fill(f32::NEG_INFINITY);
     let mut largest = s.splat(f32::NEG_INFINITY);
+    if offsets.is_empty() {
+        for logits in logits.as_chunks::<LANES>().0 {
+            largest = s.max(largest, s.load(logits));
+        }
+    }
     for (logits, offsets) in logits.as_chunks_mut::<LANES>().0.iter_mut().zip(offsets.as_chunks::<LANES>().0) {
         let sum = s.add(s.load(logits), s.load(offsets));
         largest = s.max(largest, sum);
@@ -74,12 +78,12 @@ fn by_block<I: Isa>(isa: I, head: &Head, scratch: &mut [f32]) {
     let (width, value_width) = (padded(keys), padded(dim));
 
     let aligned = scratch.as_ptr().align_offset(64).min(LANES);
-    let (offsets, scratch) = scratch[aligned..].split_at_mut(width);
+    let (room, scratch) = scratch[aligned..].split_at_mut(width);
     let (packed_keys, scratch) = scratch.split_at_mut(width * dim);
     let (packed_values, scratch) = scratch.split_at_mut(keys * value_width);
     let (logits, scratch) = scratch.split_at_mut(QUERY_ROWS * width);
     let sums = &mut scratch[..QUERY_ROWS * value_width];
-    write_offsets(head, offsets);
+    let offsets = offsets(head, room);
     pack_keys(s, head, packed_keys);
     pack_values(s, head, packed_values);
 
@@ -91,8 +95,10 @@ fn by_block<I: Isa>(isa: I, head: &Head, scratch: &mut [f32]) {
             x_stride: head.q.stride(),
             panels: packed_keys.as_ptr(),
             inputs: dim,
+            start: ZEROS.as_ptr(),
             y: logits.as_mut_ptr(),
             y_stride: width,
+            accumulate: false,
             ahead: Ahead::NONE,
         };
         // SAFETY: the shapes were checked, and the parts of scratch cut to measure.
@@ -107,8 +113,10 @@ fn by_block<I: Isa>(isa: I, head: &Head, scratch: &mut [f32]) {
             x_stride: width,
             panels: packed_values.as_ptr(),
             inputs: keys,
+            start: ZEROS.as_ptr(),
             y: sums.as_mut_ptr(),
             y_stride: value_width,
+            accumulate: false,
             ahead: Ahead::NONE,
         };
         // SAFETY: as above.

@@ -1,95 +1,141 @@
 use super::tile::Ahead;
-use super::{Integer, Isa, Simd};
+use super::{Integer, Isa, Simd, for_each, for_rows};
 use crate::LANES;
 
-/// Bytes of weights of a panel for four inputs.
-const STEP: usize = 4 * LANES;
-
-/// Operands of a product `y [M, 16 N] = x [M, 4 · steps] · panels [N, steps, 16, 4]` of integers.
+/// Operands of a product `y [M, 16 N] = x [M, 4 · steps] · panels [N, steps, 16, 4]` of integers, scaled.
 pub struct IntegerTile {
+    /// `[steps, M, 4]`
     pub x: *const u8,
-    pub x_stride: usize,
+    /// `[M]`
+    pub x_scale: *const f32,
     pub panels: *const i8,
     /// Inputs, divided by four.
     pub steps: usize,
-    pub y: *mut i32,
+    /// `[16 N]`
+    pub scale: *const f32,
+    /// `[16 N]`, what activations around 128 make too much of.
+    pub zero: *const i32,
+    /// `[16 N]`, added to the scaled products.
+    pub bias: *const f32,
+    pub y: *mut f32,
     pub y_stride: usize,
+    /// Whether the products are added to what `y` holds.
+    pub accumulate: bool,
     pub ahead: Ahead,
 }
-
-/// Groups of four inputs between hints about weights ahead.
-const RUN: usize = 16;
 
 /// Computes a tile with its sums in registers.
 ///
 /// # Safety
-/// `x` has `M` rows of `4 · steps` bytes, each readable up to a multiple of 16; `panels` has `N` panels; and `y`, which nothing
-/// else refers to, `M` rows of `16 N`.
+/// `x` is readable up to a multiple of sixteen bytes, `panels` has `N` panels, the scales and what else is added are as long as said; and
+/// `y`, which nothing else refers to, has `M` rows of `16 N`.
 #[inline(always)]
-pub unsafe fn tile<S: Simd, I: Integer, const M: usize, const N: usize>(i: I, tile: &IntegerTile) {
+pub unsafe fn tile<S: Simd, I: Integer, const M: usize, const N: usize>(s: S, i: I, tile: &IntegerTile) {
     let steps = tile.steps;
-    let mut sums = [[i.zero(); N]; M];
-    let mut step = 0;
+    let mut sums = [[i.start(&[0; LANES]); N]; M];
+    let mut panels = [tile.panels; N];
+    for n in 0..N {
+        panels[n] = panels[n].wrapping_add(n * steps * 4 * LANES);
+        // SAFETY: `zero` is `16 N` long.
+        let start = i.start(unsafe { &*tile.zero.add(n * LANES).cast::<[i32; LANES]>() });
+        for m in 0..M {
+            sums[m][n] = start;
+        }
+    }
+    let mut from = tile.x;
 
+    // Row `m`'s activations for step `$k` of the next ones are word `$k · M + m`.
     macro_rules! weights {
-        ($n:expr, $lane:literal) => {
-            // SAFETY: `step + $lane < steps`, and a panel is `steps × 64`.
-            i.weights(unsafe { &*tile.panels.add(($n * steps + step + $lane) * STEP).cast::<[i8; STEP]>() })
-        };
+        () => {{
+            // SAFETY: a step is left of each panel.
+            let mut w = [unsafe { i.next(&mut panels[0]) }; N];
+            for n in 1..N {
+                // SAFETY: as above.
+                w[n] = unsafe { i.next(&mut panels[n]) };
+            }
+            w
+        }};
     }
     macro_rules! single {
-        ($lane:literal, $x:ident) => {
-            let mut w = [weights!(0, $lane); N];
-            for n in 1..N {
-                w[n] = weights!(n, $lane);
-            }
+        ($k:literal, $x:ident) => {
+            let w = weights!();
+            for_each!(M, m => {
+                if const { ($k * M + m) % 4 == 0 } {
+                    // SAFETY: the activations are there, up to a multiple of sixteen bytes.
+                    $x = unsafe { i.sixteen(from.add(4 * ($k * M + m))) };
+                }
+                for n in 0..N {
+                    sums[m][n] = match const { ($k * M + m) % 4 } {
+                        0 => i.dot::<0>($x, w[n], sums[m][n]),
+                        1 => i.dot::<1>($x, w[n], sums[m][n]),
+                        2 => i.dot::<2>($x, w[n], sums[m][n]),
+                        _ => i.dot::<3>($x, w[n], sums[m][n]),
+                    };
+                }
+            });
             for m in 0..M {
                 for n in 0..N {
-                    sums[m][n] = i.dot::<$lane>($x[m], w[n], sums[m][n]);
+                    sums[m][n] = i.settle(sums[m][n]);
                 }
             }
         };
     }
     macro_rules! pair {
-        ($lane:literal, $next:literal, $x:ident) => {
-            if I::PAIRS {
-                for n in 0..N {
-                    let w = [weights!(n, $lane), weights!(n, $next)];
-                    for m in 0..M {
-                        sums[m][n] = i.dot_pair::<$lane, $next>($x[m], w, sums[m][n]);
-                    }
+        ($k:literal, $next:literal, $x:ident) => {
+            if const { I::PAIRS } {
+                let w = [weights!(), weights!()];
+                if $k * M % 4 == 0 {
+                    // SAFETY: as above.
+                    $x = unsafe { i.sixteen(from.add(4 * $k * M)) };
                 }
+                for_each!(M, m => {
+                    for n in 0..N {
+                        let w = [w[0][n], w[1][n]];
+                        sums[m][n] = match const { (($k * M + m) % 4, M) } {
+                            (0, 1) => i.dot_pair::<0, 1>($x, w, sums[m][n]),
+                            (2, 1) => i.dot_pair::<2, 3>($x, w, sums[m][n]),
+                            (0, _) => i.dot_pair::<0, 2>($x, w, sums[m][n]),
+                            _ => i.dot_pair::<1, 3>($x, w, sums[m][n]),
+                        };
+                    }
+                });
             } else {
-                single!($lane, $x);
+                single!($k, $x);
                 single!($next, $x);
             }
         };
     }
-    macro_rules! rows {
-        () => {{
-            // SAFETY: rows are readable up to a multiple of 16 bytes, and `step` is a multiple of four.
-            let mut x = [unsafe { i.sixteen(tile.x.add(4 * step)) }; M];
-            for m in 1..M {
-                // SAFETY: as above.
-                x[m] = unsafe { i.sixteen(tile.x.add(m * tile.x_stride + 4 * step)) };
-            }
-            x
-        }};
+    let mut step = 0;
+    macro_rules! four {
+        () => {
+            // SAFETY: the activations of four steps are left.
+            let mut x = unsafe { i.sixteen(from) };
+            pair!(0, 1, x);
+            pair!(2, 3, x);
+            from = from.wrapping_add(16 * M);
+        };
     }
     let mut ahead = tile.ahead;
     let whole = steps & !3;
     while step < whole {
         ahead.hint::<S>();
-        let end = whole.min(step + RUN);
+        let end = whole.min(step + S::RUN / 4);
+        if const { S::NARROW } {
+            let rounds = (end - step) / 8;
+            for _ in 0..rounds {
+                four!();
+                four!();
+            }
+            step += 8 * rounds;
+        }
         while step < end {
-            let x = rows!();
-            pair!(0, 1, x);
-            pair!(2, 3, x);
+            four!();
             step += 4;
         }
     }
     if step < steps {
-        let x = rows!();
+        // SAFETY: sixteen bytes of activations are there, if not all of them belong to steps.
+        let mut x = unsafe { i.sixteen(from) };
         let rest = steps - step;
         if rest == 1 {
             single!(0, x);
@@ -100,34 +146,91 @@ pub unsafe fn tile<S: Simd, I: Integer, const M: usize, const N: usize>(i: I, ti
             single!(2, x);
         }
     }
-    for m in 0..M {
-        for n in 0..N {
+
+    for_each!(N, n => {
+        // SAFETY: scales and biases are `16 N` long.
+        let (scale, bias) = unsafe {
+            (
+                s.load(&*tile.scale.add(n * LANES).cast::<[f32; LANES]>()),
+                s.load(&*tile.bias.add(n * LANES).cast::<[f32; LANES]>()),
+            )
+        };
+        for_each!(M, m => {
+            let mut integers = [0; LANES];
+            i.store(sums[m][n], &mut integers);
+            // SAFETY: there are `M` scales.
+            let scale = s.mul(s.splat(unsafe { *tile.x_scale.add(m) }), scale);
+            let product = s.add(s.mul(s.load_int(&integers), scale), bias);
             // SAFETY: `y` has `M` rows of `16 N`, for this tile alone.
-            let y = unsafe { &mut *tile.y.add(m * tile.y_stride + n * LANES).cast::<[i32; LANES]>() };
-            i.store(sums[m][n], y);
+            let y = unsafe { &mut *tile.y.add(m * tile.y_stride + n * LANES).cast::<[f32; LANES]>() };
+            s.store(if tile.accumulate { s.add(s.load(y), product) } else { product }, y);
+        });
+    });
+}
+
+/// A tile of `rows` rows, at most `ROWS`, and one panel or `PANELS`.
+///
+/// # Safety
+/// As [`tile`], with `rows` for `M` and `count` for `N`.
+#[inline(always)]
+pub unsafe fn of_panels<I: Isa>(isa: I, tile: &IntegerTile, rows: usize, count: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if count == 1 {
+            for_rows!(rows, I::Int::ROWS, M => isa.integer_tile::<M, 1>(tile));
+        } else {
+            for_rows!(rows, I::Int::ROWS, M => by_panels::<I, M>(isa, tile));
         }
     }
 }
 
-/// Writes a row as bytes around 0 or 128, whatever the instruction set's dot product takes; returns the row's scale.
+/// A tile of `PANELS` panels.
+///
+/// # Safety
+/// As [`tile`].
 #[inline(always)]
-pub fn quantise<I: Isa>(isa: I, row: &[f32], bytes: &mut [u8]) -> f32 {
+unsafe fn by_panels<I: Isa, const M: usize>(isa: I, tile: &IntegerTile) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match I::Int::PANELS {
+            1 => isa.integer_tile::<M, 1>(tile),
+            2 => isa.integer_tile::<M, 2>(tile),
+            3 => isa.integer_tile::<M, 3>(tile),
+            _ => isa.integer_tile::<M, 4>(tile),
+        }
+    }
+}
+
+/// Writes a row as bytes around 0 or 128, whatever the instruction set's dot product takes, in words of four that lie `height` words
+/// apart; returns the row's scale.
+#[inline(always)]
+pub fn quantise<I: Isa>(isa: I, row: &[f32], height: usize, bytes: &mut [u8]) -> f32 {
     let s = isa.vector();
+    let centre = if I::Int::SIGNED { 0 } else { 0x80 };
     let (chunks, rest) = row.as_chunks::<LANES>();
     let tail = super::vector::partial(rest, 0.0);
     let mut largest = s.abs(s.load(&tail));
-    for chunk in chunks {
+    let (fours, rest_of_fours) = chunks.as_chunks::<4>();
+    for [a, b, c, d] in fours {
+        let (ab, cd) = (s.max(s.abs(s.load(a)), s.abs(s.load(b))), s.max(s.abs(s.load(c)), s.abs(s.load(d))));
+        largest = s.max(s.max(ab, cd), largest);
+    }
+    for chunk in rest_of_fours {
         largest = s.max(s.abs(s.load(chunk)), largest);
     }
     let largest = s.largest(largest).max(1e-20);
     let factor = s.splat(127.0 / largest);
-    let centre = if I::Int::SIGNED { 0 } else { 0x80 };
-    let (slots, _) = bytes.as_chunks_mut::<LANES>();
-    for (slot, chunk) in slots.iter_mut().zip(chunks.iter().chain(core::iter::once(&tail))) {
-        let values = s.to_bytes(s.mul(s.load(chunk), factor));
-        for lane in 0..LANES {
-            slot[lane] = values[lane].cast_unsigned() ^ centre;
-        }
+    let (pitch, slot) = (4 * height, LANES * height);
+    let slots = row.len().div_ceil(LANES);
+    assert!(slots * slot + 4 <= bytes.len() + pitch, "too few bytes for a quantised row");
+    let mut to = bytes.as_mut_ptr();
+    for chunk in chunks {
+        // SAFETY: there is room for four words in each slot, the last of which may lack what follows its last word.
+        to = unsafe { s.store_words(s.mul(s.load(chunk), factor), centre, to, pitch) };
+    }
+    if !rest.is_empty() {
+        // SAFETY: as above.
+        unsafe { s.store_words(s.mul(s.load(&tail), factor), centre, to, pitch) };
     }
     largest / 127.0
 }

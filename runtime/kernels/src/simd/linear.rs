@@ -1,15 +1,26 @@
-use super::integer::IntegerTile;
-use super::tile::{self, Ahead, FloatTile, Weight, product};
-use super::{Integer, Isa, Simd, exponential, for_rows};
+use core::ops::Range;
+
+use super::activation::{Curve, tanh_argument};
+use super::integer::{self, IntegerTile};
+use super::tile::{self, Ahead, FloatTile, Weight, ZEROS};
+use super::{Integer, Isa, Simd};
+use crate::polynomials::{ERF, QUICK, TANH};
 use crate::table::Block;
 use crate::{Activation, LANES, Panels};
 
 /// Sums of the largest tile.
 const TILE: usize = 32;
 
-/// Sums of a tile on their way from registers to the epilogue.
+/// Sums of a tile that are activated before they are added to the result.
 #[repr(align(64))]
-struct Sums<T>([[T; LANES]; TILE]);
+struct Sums([[f32; LANES]; TILE]);
+
+/// Where a tile writes to: the first of its rows, and the distance of rows.
+#[derive(Clone, Copy)]
+struct Place {
+    y: *mut f32,
+    stride: usize,
+}
 
 /// A block of a linear layer: tile after tile down the rows, so that the panels stay in the cache.
 #[inline(always)]
@@ -23,33 +34,35 @@ pub fn block<I: Isa>(isa: I, block: &Block) {
 
 #[inline(always)]
 fn floats<I: Isa, W: Weight>(isa: I, block: &Block, weights: &[W]) {
-    const { assert!(I::Vector::ROWS * I::Vector::PANELS <= TILE) }
+    const { assert!(I::Vector::ROWS * I::Vector::PANELS <= TILE && I::Vector::PANELS * LANES <= ZEROS.len()) }
     let inputs = block.layer.inputs;
-    let mut sums = Sums([[0.0; LANES]; TILE]);
+    let runs = tile::runs::<I::Vector>(inputs);
+    let mut buffer = Sums([[0.0; LANES]; TILE]);
     let mut panel = block.panels.start;
     while panel < block.panels.end {
         let count = if block.panels.end - panel >= I::Vector::PANELS { I::Vector::PANELS } else { 1 };
-        let panels = &weights[panel * inputs * LANES..][..count * inputs * LANES];
-        let runs = tile::runs(inputs);
-        let next = next_panels(weights, block, count * inputs * LANES);
-        let bands = Bands::new(block, I::Vector::ROWS);
-        let mut ahead = Ahead::new(next, bands.count, runs);
-        for (first, rows) in bands {
+        let columns = panel * LANES..(panel + count) * LANES;
+        let panels = &weights[columns.start * inputs..columns.end * inputs];
+        let bias = bias(block, columns.clone());
+        let mut ahead = Ahead::new(next_panels(weights, block, panels.len()), block.part.len(), runs);
+        for band in block.part.clone() {
+            let rows = block.bands.band(band);
+            let place = place(block, rows.start, &columns, &mut buffer);
             let tile = FloatTile {
-                x: block.x.data()[first * block.x.stride()..].as_ptr(),
+                x: block.x.data()[rows.start * block.x.stride()..].as_ptr(),
                 x_stride: block.x.stride(),
                 panels: panels.as_ptr(),
                 inputs,
-                y: sums.0.as_mut_ptr().cast(),
-                y_stride: count * LANES,
+                start: bias.as_ptr(),
+                y: place.y,
+                y_stride: place.stride,
+                accumulate: adds_at_once(block),
                 ahead,
             };
             ahead = ahead.after(runs);
-            // SAFETY: the shapes were checked, the panels sliced, and the sums hold a tile.
-            unsafe { product(isa, &tile, rows, count) };
-            for (row, sums) in (first..).zip(sums.0.chunks_exact(count)).take(rows) {
-                write(isa.vector(), block, row, panel, sums);
-            }
+            // SAFETY: the shapes were checked, the panels sliced, and nobody else writes the rows and panels of a block.
+            unsafe { tile::of_panels(isa, &tile, rows.len(), count) };
+            finish(isa.vector(), block, rows, &columns, &buffer);
         }
         panel += count;
     }
@@ -57,100 +70,107 @@ fn floats<I: Isa, W: Weight>(isa: I, block: &Block, weights: &[W]) {
 
 #[inline(always)]
 fn integers<I: Isa>(isa: I, block: &Block, weights: &[i8], scale: &[f32], zero: &[i32]) {
-    const { assert!(I::Int::ROWS * I::Int::PANELS <= TILE) }
-    let s = isa.vector();
+    const { assert!(I::Int::ROWS * I::Int::PANELS <= TILE && I::Int::PANELS * LANES <= ZEROS.len()) }
+    const { assert!(!I::Int::PAIRS || I::Int::ROWS <= 2, "a pair's activations lie in sixteen bytes") }
     let steps = block.layer.inputs.div_ceil(4);
-    let mut sums = Sums([[0i32; LANES]; TILE]);
-    let mut floats = Sums([[0.0; LANES]; TILE]);
+    let runs = tile::runs::<I::Vector>(4 * steps);
+    let mut buffer = Sums([[0.0; LANES]; TILE]);
     let mut panel = block.panels.start;
     while panel < block.panels.end {
         let count = if block.panels.end - panel >= I::Int::PANELS { I::Int::PANELS } else { 1 };
-        let panels = &weights[panel * steps * 4 * LANES..][..count * steps * 4 * LANES];
         let columns = panel * LANES..(panel + count) * LANES;
-        let (scale, _) = scale[columns.clone()].as_chunks::<LANES>();
-        let (zero, _) = zero[columns].as_chunks::<LANES>();
-        let runs = tile::runs(4 * steps);
-        let next = next_panels(weights, block, count * steps * 4 * LANES);
-        let bands = Bands::new(block, I::Int::ROWS);
-        let mut ahead = Ahead::new(next, bands.count, runs);
-        for (first, rows) in bands {
+        let panels = &weights[columns.start * steps * 4..columns.end * steps * 4];
+        let bias = bias(block, columns.clone());
+        let mut ahead = Ahead::new(next_panels(weights, block, panels.len()), block.part.len(), runs);
+        for band in block.part.clone() {
+            let rows = block.bands.band(band);
+            let place = place(block, rows.start, &columns, &mut buffer);
             let tile = IntegerTile {
-                x: block.quantised.bytes[first * block.quantised.stride..].as_ptr(),
-                x_stride: block.quantised.stride,
+                x: block.quantised.bytes[rows.start * block.quantised.stride..].as_ptr(),
+                x_scale: block.quantised.scales[rows.clone()].as_ptr(),
                 panels: panels.as_ptr(),
                 steps,
-                y: sums.0.as_mut_ptr().cast(),
-                y_stride: count * LANES,
+                scale: scale[columns.clone()].as_ptr(),
+                zero: zero[columns.clone()].as_ptr(),
+                bias: bias.as_ptr(),
+                y: place.y,
+                y_stride: place.stride,
+                accumulate: adds_at_once(block),
                 ahead,
             };
             ahead = ahead.after(runs);
-            // SAFETY: the shapes were checked, the panels sliced, the sums hold a tile, and quantised rows are whole vectors.
-            unsafe {
-                if count == 1 {
-                    for_rows!(rows, I::Int::ROWS, M => isa.integer_tile::<M, 1>(&tile));
-                } else {
-                    for_rows!(rows, I::Int::ROWS, M => by_panels::<I, M>(isa, &tile));
-                }
-            }
-            for (row, sums) in (first..).zip(sums.0.chunks_exact_mut(count)).take(rows) {
-                let row_scale = s.splat(block.quantised.scales[row]);
-                for n in 0..count {
-                    if !I::Int::SIGNED {
-                        for lane in 0..LANES {
-                            sums[n][lane] = sums[n][lane].wrapping_sub(zero[n][lane]);
-                        }
-                    }
-                    let scale = s.mul(row_scale, s.load(&scale[n]));
-                    s.store(s.mul(s.load_int(&sums[n]), scale), &mut floats.0[n]);
-                }
-                write(s, block, row, panel, &floats.0[..count]);
-            }
+            // SAFETY: as above, and quantised rows are whole vectors.
+            unsafe { integer::of_panels(isa, &tile, rows.len(), count) };
+            finish(isa.vector(), block, rows, &columns, &buffer);
         }
         panel += count;
     }
 }
 
-/// A tile of `I::Int::PANELS` panels.
-///
-/// # Safety
-/// As [`super::integer::tile`].
+/// Some outputs' bias, or zeros.
 #[inline(always)]
-unsafe fn by_panels<I: Isa, const M: usize>(isa: I, tile: &IntegerTile) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match I::Int::PANELS {
-            2 => isa.integer_tile::<M, 2>(tile),
-            3 => isa.integer_tile::<M, 3>(tile),
-            _ => isa.integer_tile::<M, 4>(tile),
-        }
+fn bias<'a>(block: &Block<'a>, columns: Range<usize>) -> &'a [f32] {
+    match block.layer.bias {
+        [] => &ZEROS[..columns.len()],
+        bias => &bias[columns],
     }
 }
 
-/// Adds the bias to some panels' sums for a row, activates them, and writes or adds them to the result.
+/// Whether tiles add to the result themselves.
 #[inline(always)]
-fn write<S: Simd>(s: S, block: &Block, row: usize, panel: usize, sums: &[[f32; LANES]]) {
-    let columns = panel * LANES..(panel + sums.len()) * LANES;
-    let (bias, _) = match block.layer.bias {
-        [] => (&[][..], &[][..]),
-        bias => bias[columns.clone()].as_chunks::<LANES>(),
-    };
-    // SAFETY: nobody else writes the rows and panels of a block.
-    let (y, _) = unsafe { block.y.segment(row, columns) }.as_chunks_mut::<LANES>();
-    for (n, y) in y.iter_mut().enumerate() {
-        let mut value = s.load(&sums[n]);
-        if let Some(bias) = bias.get(n) {
-            value = s.add(value, s.load(bias));
-        }
-        value = match block.activation {
-            Activation::None => value,
-            Activation::Gelu => exponential::gelu(s, value),
-            Activation::QuickGelu => exponential::quick_gelu(s, value),
-            Activation::TanhGelu => exponential::tanh_gelu(s, value),
+fn adds_at_once(block: &Block) -> bool {
+    block.accumulate && block.activation == Activation::None
+}
+
+/// Where a tile's sums go: to the result, unless they are activated and added.
+#[inline(always)]
+fn place(block: &Block, row: usize, columns: &Range<usize>, buffer: &mut Sums) -> Place {
+    if block.accumulate && block.activation != Activation::None {
+        Place { y: buffer.0.as_mut_ptr().cast(), stride: columns.len() }
+    } else {
+        let (y, stride) = block.y.column(columns.start);
+        Place { y: y.wrapping_add(row * stride), stride }
+    }
+}
+
+/// Activates what a tile has computed.
+#[inline(always)]
+fn finish<S: Simd>(s: S, block: &Block, rows: Range<usize>, columns: &Range<usize>, buffer: &Sums) {
+    let panels = columns.len() / LANES;
+    let (y, stride) = block.y.column(columns.start);
+    macro_rules! activate {
+        (|$value:ident| $activated:expr) => {
+            let mut at = y.wrapping_add(rows.start * stride);
+            for index in 0..rows.len() {
+                for n in 0..panels {
+                    // SAFETY: nobody else writes the rows and panels of a block, whose shapes were checked.
+                    let y = unsafe { &mut *at.add(n * LANES).cast::<[f32; LANES]>() };
+                    if block.accumulate {
+                        let $value = s.load(&buffer.0[index * panels + n]);
+                        s.store(s.add(s.load(y), $activated), y);
+                    } else {
+                        let $value = s.load(y);
+                        s.store($activated, y);
+                    }
+                }
+                at = at.wrapping_add(stride);
+            }
         };
-        if block.accumulate {
-            value = s.add(s.load(y), value);
+    }
+    match block.activation {
+        Activation::None => {}
+        Activation::Gelu => {
+            let curve = Curve::new(s, &ERF);
+            activate!(|x| curve.half(x, x));
         }
-        s.store(value, y);
+        Activation::QuickGelu => {
+            let curve = Curve::new(s, &QUICK);
+            activate!(|x| curve.half(x, x));
+        }
+        Activation::TanhGelu => {
+            let curve = Curve::new(s, &TANH);
+            activate!(|x| curve.half(x, tanh_argument(s, x)));
+        }
     }
 }
 
@@ -159,34 +179,4 @@ fn write<S: Simd>(s: S, block: &Block, row: usize, panel: usize, sums: &[[f32; L
 fn next_panels<'a, W>(weights: &'a [W], block: &Block, len: usize) -> &'a [W] {
     let count = block.panels.len();
     weights.get(block.ahead.saturating_mul(len / count)..).map_or(&[], |rest| &rest[..rest.len().min(len)])
-}
-
-/// Divides a block's rows evenly into runs of at most `most`: first row and length of each.
-struct Bands {
-    start: usize,
-    rows: usize,
-    count: usize,
-    next: usize,
-}
-
-impl Bands {
-    #[inline(always)]
-    fn new(block: &Block, most: usize) -> Bands {
-        let rows = block.rows.len();
-        Bands { start: block.rows.start, rows, count: rows.div_ceil(most), next: 0 }
-    }
-}
-
-impl Iterator for Bands {
-    type Item = (usize, usize);
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<(usize, usize)> {
-        if self.next == self.count {
-            return None;
-        }
-        let (first, end) = (self.rows * self.next / self.count, self.rows * (self.next + 1) / self.count);
-        self.next += 1;
-        Some((self.start + first, end - first))
-    }
 }

@@ -3,6 +3,7 @@
 //! Everything here is inlined into functions that enable an instruction set, so that the compiler sees the instructions.
 //! Hence `#[inline(always)]` throughout, and loops instead of closures.
 
+pub mod activation;
 pub mod attention;
 pub mod exponential;
 pub mod fourier;
@@ -20,6 +21,11 @@ pub trait Simd: Copy {
     const ROWS: usize;
     /// Most panels of a tile.
     const PANELS: usize;
+    /// Inputs between hints about weights ahead.
+    const RUN: usize;
+    /// Whether a core runs short of instructions before it runs short of multiply-adds: a loop then does more at a time, and each
+    /// row of a tile has a pointer of its own.
+    const NARROW: bool;
 
     /// Sixteen floats.
     type V: Copy;
@@ -28,6 +34,22 @@ pub trait Simd: Copy {
 
     fn splat(self, x: f32) -> Self::V;
     fn load(self, from: &[f32; 16]) -> Self::V;
+    /// Loads sixteen floats and steps on to what lies behind them.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline(always)]
+    unsafe fn next(self, at: &mut *const f32) -> Self::V {
+        // SAFETY: the caller's promise.
+        let from = unsafe { &*at.cast::<[f32; 16]>() };
+        *at = at.wrapping_add(16);
+        self.load(from)
+    }
+    /// The same, and a promise that it is computed before what follows is loaded by [`Simd::next`].
+    #[inline(always)]
+    fn settle(self, v: Self::V) -> Self::V {
+        v
+    }
     fn load_half(self, from: &[u16; 16]) -> Self::V;
     fn load_int(self, from: &[i32; 16]) -> Self::V;
     fn store(self, v: Self::V, to: &mut [f32; 16]);
@@ -35,6 +57,19 @@ pub trait Simd: Copy {
     /// # Safety
     /// Four floats lie at `from`, and stay there while the result is used.
     unsafe fn four(self, from: *const f32) -> Self::Four;
+    /// [`Simd::four`], stepping on to what lies behind them.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn next_four(self, at: &mut *const f32) -> Self::Four {
+        let from = *at;
+        *at = from.wrapping_add(4);
+        // SAFETY: the caller's promise.
+        unsafe { self.four(from) }
+    }
+    /// `x[J]` in all lanes.
+    fn lane<const J: usize>(self, x: Self::Four) -> Self::V;
     /// `acc + x[J] · w`
     fn fma_lane<const J: usize>(self, x: Self::Four, w: Self::V, acc: Self::V) -> Self::V;
 
@@ -49,16 +84,18 @@ pub trait Simd: Copy {
     /// The larger; no number if `b` is none.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     fn abs(self, a: Self::V) -> Self::V;
-    /// `yes` where `a < 0`, else `no`.
-    fn if_negative(self, a: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// The bits of each lane shifted left by 23: the low bits become an exponent.
     fn exponent(self, a: Self::V) -> Self::V;
     /// Sum of the lanes.
     fn sum(self, v: Self::V) -> f32;
     /// Largest of the lanes.
     fn largest(self, v: Self::V) -> f32;
-    /// Lanes within ±127 as integers, halves to the even one.
-    fn to_bytes(self, v: Self::V) -> [i8; 16];
+    /// Writes lanes within ±127 as bytes around `centre`, halves to the even one: four words, `pitch` bytes from one to the next. Returns
+    /// where a fifth would lie.
+    ///
+    /// # Safety
+    /// There is room for them.
+    unsafe fn store_words(self, v: Self::V, centre: u8, to: *mut u8, pitch: usize) -> *mut u8;
     /// Hints that the cache line at `address`, which need not be valid, will be read soon.
     fn prefetch(address: *const u8);
     /// Lane `j` of row `i` to lane `i` of row `j`.
@@ -96,15 +133,20 @@ pub trait Integer: Copy {
     type Sums: Copy;
     /// Weights `[16 outputs, 4]`.
     type Weights: Copy;
-    /// Sixteen neighbouring activations of one row.
+    /// Four words of activations, each four neighbours of one row.
     type Sixteen: Copy;
 
-    fn zero(self) -> Self::Sums;
-    fn weights(self, from: &[i8; 64]) -> Self::Weights;
+    /// What sums start from: nothing, or if activations lie around 128, what that will make too much.
+    fn start(self, zero: &[i32; 16]) -> Self::Sums;
+    /// Loads weights and steps on to what lies behind them.
+    ///
+    /// # Safety
+    /// They are there.
+    unsafe fn next(self, at: &mut *const i8) -> Self::Weights;
     /// # Safety
     /// Sixteen bytes lie at `from`, and stay there while the result is used.
     unsafe fn sixteen(self, from: *const u8) -> Self::Sixteen;
-    /// Adds activations `4J..4J + 4` times the weights.
+    /// Adds word `J` times the weights.
     fn dot<const J: usize>(self, x: Self::Sixteen, w: Self::Weights, sums: Self::Sums) -> Self::Sums;
     /// [`Integer::dot`] for `J`, then for `J1`.
     #[inline(always)]
@@ -116,6 +158,11 @@ pub trait Integer: Copy {
     ) -> Self::Sums {
         let sums = self.dot::<J>(x, w[0], sums);
         self.dot::<J1>(x, w[1], sums)
+    }
+    /// The same, and a promise that they are computed before what follows is loaded by [`Integer::next`].
+    #[inline(always)]
+    fn settle(self, sums: Self::Sums) -> Self::Sums {
+        sums
     }
     fn store(self, sums: Self::Sums, to: &mut [i32; 16]);
 }
@@ -156,6 +203,21 @@ macro_rules! for_rows {
     };
 }
 pub(crate) use for_rows;
+
+/// Does `$work` for each constant `$m` below `$rows`, at most 16: a loop that is unrolled whatever the compiler thinks of it.
+macro_rules! for_each {
+    ($rows:expr, $m:ident => $work:expr) => {
+        for_each!(@each $rows, $m, $work, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    (@each $rows:expr, $m:ident, $work:expr, $($n:literal)*) => {
+        $(if const { $n < $rows } {
+            #[allow(non_upper_case_globals, reason = "it stands for a loop's variable")]
+            const $m: usize = $n;
+            $work
+        })*
+    };
+}
+pub(crate) use for_each;
 
 /// The table of an instruction set: every kernel instantiated in a function that enables its features.
 ///
@@ -208,7 +270,7 @@ macro_rules! table {
                     #[target_feature(enable = $features)]
                     unsafe fn compiled<const M: usize, const N: usize>(i: $int, tile: &IntegerTile) {
                         // SAFETY: the caller's promise.
-                        unsafe { integer::tile::<$vector, _, M, N>(i, tile) }
+                        unsafe { integer::tile::<_, _, M, N>($vector::assume(), i, tile) }
                     }
                     // SAFETY: `self` proves the features; the tile is the caller's promise.
                     unsafe { compiled::<M, N>(self.1, tile) }
@@ -221,9 +283,9 @@ macro_rules! table {
                 linear::block(unsafe { This::assume() }, block);
             }
             #[target_feature(enable = $features)]
-            fn quantise(row: &[f32], bytes: &mut [u8]) -> f32 {
+            fn quantise(row: &[f32], height: usize, bytes: &mut [u8]) -> f32 {
                 // SAFETY: the features are enabled here.
-                integer::quantise(unsafe { This::assume() }, row, bytes)
+                integer::quantise(unsafe { This::assume() }, row, height, bytes)
             }
             #[target_feature(enable = $features)]
             fn head(head: &Head, scratch: &mut [f32]) {
@@ -273,6 +335,8 @@ macro_rules! table {
             crate::table::Table {
                 name: $name,
                 panels: <$vector as crate::simd::Simd>::PANELS,
+                float_rows: <$vector as crate::simd::Simd>::ROWS,
+                integer_rows: <$int as crate::simd::Integer>::ROWS,
                 linear: block,
                 quantise,
                 head,

@@ -1,27 +1,32 @@
-use super::{Isa, Simd, for_rows};
+use super::{Isa, Simd, for_each, for_rows};
 use crate::LANES;
 
 /// A float that weights are stored as.
 pub trait Weight: Copy {
-    fn load<S: Simd>(s: S, from: &[Self; LANES]) -> S::V;
+    /// Loads a step of a panel and steps on to the next one.
+    ///
+    /// # Safety
+    /// It is there.
+    unsafe fn next<S: Simd>(s: S, at: &mut *const Self) -> S::V;
 }
 
 impl Weight for f32 {
     #[inline(always)]
-    fn load<S: Simd>(s: S, from: &[f32; LANES]) -> S::V {
-        s.load(from)
+    unsafe fn next<S: Simd>(s: S, at: &mut *const f32) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe { s.next(at) }
     }
 }
 
 impl Weight for u16 {
     #[inline(always)]
-    fn load<S: Simd>(s: S, from: &[u16; LANES]) -> S::V {
+    unsafe fn next<S: Simd>(s: S, at: &mut *const u16) -> S::V {
+        // SAFETY: the caller's promise.
+        let from = unsafe { &*at.cast::<[u16; LANES]>() };
+        *at = at.wrapping_add(LANES);
         s.load_half(from)
     }
 }
-
-/// Inputs between hints about weights ahead.
-const RUN: usize = 64;
 
 /// Weights that will be needed next: brought nearer on the way, so that memory is never idle.
 #[derive(Clone, Copy)]
@@ -67,8 +72,8 @@ const LINE: usize = 64;
 
 /// Runs in a tile of so many inputs.
 #[inline(always)]
-pub fn runs(inputs: usize) -> usize {
-    inputs.div_ceil(RUN)
+pub fn runs<S: Simd>(inputs: usize) -> usize {
+    inputs.div_ceil(S::RUN)
 }
 
 /// Operands of a product `y [M, 16 N] = x [M, inputs] · panels [N, inputs, 16]`.
@@ -77,19 +82,42 @@ pub struct FloatTile<W> {
     pub x_stride: usize,
     pub panels: *const W,
     pub inputs: usize,
+    /// What each row's sums begin with, `[16 N]`.
+    pub start: *const f32,
     pub y: *mut f32,
     pub y_stride: usize,
+    /// Whether the products are added to what `y` holds.
+    pub accumulate: bool,
     pub ahead: Ahead,
 }
+
+/// A start from nothing, for as many panels as a tile may have.
+pub static ZEROS: [f32; 4 * LANES] = [0.0; 4 * LANES];
 
 /// Computes a tile with its sums in registers: for each sum one multiply-add after the other, from the first input to the last.
 ///
 /// # Safety
-/// `x` has `M` rows of `inputs`, `panels` has `N` panels, and `y`, which nothing else refers to, `M` rows of `16 N`.
+/// `x` has `M` rows of `inputs`, `panels` has `N` panels, `start` is `16 N` long, and `y`, which nothing else refers to, has `M` rows
+/// of `16 N`.
 #[inline(always)]
 pub unsafe fn float<S: Simd, W: Weight, const M: usize, const N: usize>(s: S, tile: &FloatTile<W>) {
     let inputs = tile.inputs;
     let mut sums = [[s.splat(0.0); N]; M];
+    for n in 0..N {
+        // SAFETY: `start` is `16 N` long.
+        let start = s.load(unsafe { &*tile.start.add(n * LANES).cast::<[f32; LANES]>() });
+        for m in 0..M {
+            sums[m][n] = start;
+        }
+    }
+    let mut panels = [tile.panels; N];
+    for n in 1..N {
+        panels[n] = panels[n].wrapping_add(n * inputs * LANES);
+    }
+    let mut rows = [tile.x; M];
+    for m in 1..M {
+        rows[m] = rows[m].wrapping_add(m * tile.x_stride);
+    }
     let mut k = 0;
 
     macro_rules! step {
@@ -97,39 +125,63 @@ pub unsafe fn float<S: Simd, W: Weight, const M: usize, const N: usize>(s: S, ti
             let mut w = [s.splat(0.0); N];
             for n in 0..N {
                 // SAFETY: `k + $lane < inputs`, and a panel is `inputs × 16`.
-                w[n] = W::load(s, unsafe { &*tile.panels.add((n * inputs + k + $lane) * LANES).cast::<[W; LANES]>() });
+                w[n] = unsafe { W::next(s, &mut panels[n]) };
             }
             for m in 0..M {
                 for n in 0..N {
                     sums[m][n] = s.fma_lane::<$lane>($x[m], w[n], sums[m][n]);
                 }
             }
+            for m in 0..M {
+                for n in 0..N {
+                    sums[m][n] = s.settle(sums[m][n]);
+                }
+            }
+        };
+    }
+    macro_rules! four {
+        () => {
+            // SAFETY: rows have `inputs` elements, and `k + 4` of them at least.
+            let mut x = [unsafe { s.four(rows[0]) }; M];
+            for m in 0..M {
+                x[m] = if const { S::NARROW } {
+                    // SAFETY: as above.
+                    unsafe { s.next_four(&mut rows[m]) }
+                } else {
+                    // SAFETY: as above.
+                    unsafe { s.four(tile.x.add(m * tile.x_stride + k)) }
+                };
+            }
+            step!(0, x);
+            step!(1, x);
+            step!(2, x);
+            step!(3, x);
         };
     }
     let mut ahead = tile.ahead;
     let whole = inputs & !3;
     while k < whole {
         ahead.hint::<S>();
-        let end = whole.min(k + RUN);
-        while k < end {
-            // SAFETY: rows have `inputs` elements, and `k + 4` of them at least.
-            let mut x = [unsafe { s.four(tile.x.add(k)) }; M];
-            for m in 1..M {
-                // SAFETY: as above.
-                x[m] = unsafe { s.four(tile.x.add(m * tile.x_stride + k)) };
+        let end = whole.min(k + S::RUN);
+        if const { S::NARROW } {
+            let rounds = (end - k) / 16;
+            for _ in 0..rounds {
+                four!();
+                four!();
+                four!();
+                four!();
             }
-            step!(0, x);
-            step!(1, x);
-            step!(2, x);
-            step!(3, x);
+            k += 16 * rounds;
+        }
+        while k < end {
+            four!();
             k += 4;
         }
     }
     while k < inputs {
         for n in 0..N {
             // SAFETY: `k < inputs`, and a panel is `inputs × 16`.
-            let from = unsafe { &*tile.panels.add((n * inputs + k) * LANES).cast::<[W; LANES]>() };
-            let w = W::load(s, from);
+            let w = unsafe { W::next(s, &mut panels[n]) };
             for m in 0..M {
                 // SAFETY: rows have `inputs` elements.
                 let x = unsafe { *tile.x.add(m * tile.x_stride + k) };
@@ -138,16 +190,17 @@ pub unsafe fn float<S: Simd, W: Weight, const M: usize, const N: usize>(s: S, ti
         }
         k += 1;
     }
-    for m in 0..M {
-        for n in 0..N {
+    for_each!(M, m => {
+        for_each!(N, n => {
             // SAFETY: `y` has `M` rows of `16 N`, for this tile alone.
             let y = unsafe { &mut *tile.y.add(m * tile.y_stride + n * LANES).cast::<[f32; LANES]>() };
-            s.store(sums[m][n], y);
-        }
-    }
+            let sum = if tile.accumulate { s.add(s.load(y), sums[m][n]) } else { sums[m][n] };
+            s.store(sum, y);
+        });
+    });
 }
 
-/// `y [rows, 16 · panels] = x [rows, inputs] · panels`, for any number of panels and at most `ROWS` rows.
+/// `y [rows, 16 · panels] = x [rows, inputs] · panels`, for any number of panels and at most `ROWS` rows. Starts from zero.
 ///
 /// # Safety
 /// As [`float`], with `rows` for `M` and `count` for `N`.
@@ -163,13 +216,25 @@ pub unsafe fn product<I: Isa, W: Weight>(isa: I, tile: &FloatTile<W>, rows: usiz
                 y: tile.y.add(panel * LANES),
                 ..*tile
             };
-            if step == I::Vector::PANELS {
-                for_rows!(rows, I::Vector::ROWS, M => by_panels::<I, W, M>(isa, &part));
-            } else {
-                for_rows!(rows, I::Vector::ROWS, M => isa.float_tile::<W, M, 1>(&part));
-            }
+            of_panels(isa, &part, rows, step);
         }
         panel += step;
+    }
+}
+
+/// A tile of `rows` rows, at most `ROWS`, and one panel or `PANELS`.
+///
+/// # Safety
+/// As [`float`].
+#[inline(always)]
+pub unsafe fn of_panels<I: Isa, W: Weight>(isa: I, tile: &FloatTile<W>, rows: usize, count: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if count == 1 {
+            for_rows!(rows, I::Vector::ROWS, M => isa.float_tile::<W, M, 1>(tile));
+        } else {
+            for_rows!(rows, I::Vector::ROWS, M => by_panels::<I, W, M>(isa, tile));
+        }
     }
 }
 

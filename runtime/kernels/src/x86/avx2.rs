@@ -46,6 +46,8 @@ macro_rules! halves {
 impl Simd for Avx2 {
     const ROWS: usize = 6;
     const PANELS: usize = 1;
+    const RUN: usize = 64;
+    const NARROW: bool = false;
 
     type V = Halves<__m256>;
     type Four = *const f32;
@@ -100,9 +102,14 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn fma_lane<const J: usize>(self, x: Self::Four, w: Self::V, acc: Self::V) -> Self::V {
+    fn lane<const J: usize>(self, x: Self::Four) -> Self::V {
         // SAFETY: `four` was promised four floats.
-        self.fma(self.splat(unsafe { *x.add(J) }), w, acc)
+        self.splat(unsafe { *x.add(J) })
+    }
+
+    #[inline(always)]
+    fn fma_lane<const J: usize>(self, x: Self::Four, w: Self::V, acc: Self::V) -> Self::V {
+        self.fma(self.lane::<J>(x), w, acc)
     }
 
     halves!(fma, _mm256_fmadd_ps, a, b, c);
@@ -120,12 +127,6 @@ impl Simd for Avx2 {
             let sign = _mm256_set1_ps(-0.0);
             Halves(_mm256_andnot_ps(sign, a.0), _mm256_andnot_ps(sign, a.1))
         }
-    }
-
-    #[inline(always)]
-    fn if_negative(self, a: Self::V, yes: Self::V, no: Self::V) -> Self::V {
-        // SAFETY: `self` proves the instructions.
-        unsafe { Halves(_mm256_blendv_ps(no.0, yes.0, a.0), _mm256_blendv_ps(no.1, yes.1, a.1)) }
     }
 
     #[inline(always)]
@@ -168,16 +169,19 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn to_bytes(self, v: Self::V) -> [i8; 16] {
-        let mut bytes = [0; 16];
-        // SAFETY: `self` proves the instructions, and there is room for sixteen bytes.
+    unsafe fn store_words(self, v: Self::V, centre: u8, to: *mut u8, pitch: usize) -> *mut u8 {
+        // SAFETY: `self` proves the instructions, and the caller promised room.
         unsafe {
             let words = _mm256_packs_epi32(_mm256_cvtps_epi32(v.0), _mm256_cvtps_epi32(v.1));
             let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
-            let packed = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
-            _mm_storeu_si128(bytes.as_mut_ptr().cast(), packed);
+            let bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            let bytes = _mm_xor_si128(bytes, _mm_set1_epi8(centre.cast_signed()));
+            to.cast::<i32>().write_unaligned(_mm_extract_epi32::<0>(bytes));
+            to.add(pitch).cast::<i32>().write_unaligned(_mm_extract_epi32::<1>(bytes));
+            to.add(2 * pitch).cast::<i32>().write_unaligned(_mm_extract_epi32::<2>(bytes));
+            to.add(3 * pitch).cast::<i32>().write_unaligned(_mm_extract_epi32::<3>(bytes));
         }
-        bytes
+        to.wrapping_add(4 * pitch)
     }
 }
 
@@ -193,15 +197,17 @@ impl Integer for Avx2 {
     type Sixteen = *const u8;
 
     #[inline(always)]
-    fn zero(self) -> Self::Sums {
+    fn start(self, _zero: &[i32; 16]) -> Self::Sums {
         // SAFETY: `self` proves the instructions.
         unsafe { Halves(_mm256_setzero_si256(), _mm256_setzero_si256()) }
     }
 
     #[inline(always)]
-    fn weights(self, from: &[i8; 64]) -> Self::Weights {
-        // SAFETY: `self` proves the instructions, and 64 bytes are there.
-        unsafe { Halves(_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from.as_ptr().add(32).cast())) }
+    unsafe fn next(self, at: &mut *const i8) -> Self::Weights {
+        let from = *at;
+        *at = from.wrapping_add(64);
+        // SAFETY: `self` proves the instructions, and the caller promised 64 bytes.
+        unsafe { Halves(_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())) }
     }
 
     #[inline(always)]
@@ -241,15 +247,23 @@ impl Integer for AvxVnni {
     type Sixteen = *const u8;
 
     #[inline(always)]
-    fn zero(self) -> Self::Sums {
-        // SAFETY: `self` proves the instructions.
-        unsafe { Halves(_mm256_setzero_si256(), _mm256_setzero_si256()) }
+    fn start(self, zero: &[i32; 16]) -> Self::Sums {
+        // SAFETY: `self` proves the instructions, and sixteen integers are there.
+        unsafe {
+            let nothing = _mm256_setzero_si256();
+            Halves(
+                _mm256_sub_epi32(nothing, _mm256_loadu_si256(zero.as_ptr().cast())),
+                _mm256_sub_epi32(nothing, _mm256_loadu_si256(zero.as_ptr().add(8).cast())),
+            )
+        }
     }
 
     #[inline(always)]
-    fn weights(self, from: &[i8; 64]) -> Self::Weights {
-        // SAFETY: `self` proves the instructions, and 64 bytes are there.
-        unsafe { Halves(_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from.as_ptr().add(32).cast())) }
+    unsafe fn next(self, at: &mut *const i8) -> Self::Weights {
+        let from = *at;
+        *at = from.wrapping_add(64);
+        // SAFETY: `self` proves the instructions, and the caller promised 64 bytes.
+        unsafe { Halves(_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())) }
     }
 
     #[inline(always)]

@@ -42,6 +42,8 @@ macro_rules! instruction {
 impl Simd for Avx512 {
     const ROWS: usize = 13;
     const PANELS: usize = 2;
+    const RUN: usize = 64;
+    const NARROW: bool = false;
 
     type V = __m512;
     type Four = *const f32;
@@ -82,9 +84,14 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn fma_lane<const J: usize>(self, x: *const f32, w: __m512, acc: __m512) -> __m512 {
+    fn lane<const J: usize>(self, x: *const f32) -> __m512 {
         // SAFETY: `four` was promised four floats.
-        self.fma(self.splat(unsafe { *x.add(J) }), w, acc)
+        self.splat(unsafe { *x.add(J) })
+    }
+
+    #[inline(always)]
+    fn fma_lane<const J: usize>(self, x: *const f32, w: __m512, acc: __m512) -> __m512 {
+        self.fma(self.lane::<J>(x), w, acc)
     }
 
     instruction!(fma, _mm512_fmadd_ps, a, b, c);
@@ -95,12 +102,6 @@ impl Simd for Avx512 {
     instruction!(min, _mm512_min_ps, a, b);
     instruction!(max, _mm512_max_ps, a, b);
     instruction!(abs, _mm512_abs_ps, a);
-
-    #[inline(always)]
-    fn if_negative(self, a: __m512, yes: __m512, no: __m512) -> __m512 {
-        // SAFETY: `self` proves the instructions.
-        unsafe { _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(a)), no, yes) }
-    }
 
     #[inline(always)]
     fn exponent(self, a: __m512) -> __m512 {
@@ -162,13 +163,17 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn to_bytes(self, v: __m512) -> [i8; 16] {
-        let mut bytes = [0; 16];
-        // SAFETY: `self` proves the instructions, and there is room for sixteen bytes.
+    unsafe fn store_words(self, v: __m512, centre: u8, to: *mut u8, pitch: usize) -> *mut u8 {
+        // SAFETY: `self` proves the instructions, and the caller promised room.
         unsafe {
-            _mm_storeu_si128(bytes.as_mut_ptr().cast(), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
+            let bytes = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v));
+            let bytes = _mm_xor_si128(bytes, _mm_set1_epi8(centre.cast_signed()));
+            to.cast::<i32>().write_unaligned(_mm_extract_epi32::<0>(bytes));
+            to.add(pitch).cast::<i32>().write_unaligned(_mm_extract_epi32::<1>(bytes));
+            to.add(2 * pitch).cast::<i32>().write_unaligned(_mm_extract_epi32::<2>(bytes));
+            to.add(3 * pitch).cast::<i32>().write_unaligned(_mm_extract_epi32::<3>(bytes));
         }
-        bytes
+        to.wrapping_add(4 * pitch)
     }
 }
 
@@ -182,15 +187,17 @@ impl Integer for Vnni {
     type Sixteen = *const u8;
 
     #[inline(always)]
-    fn zero(self) -> __m512i {
-        // SAFETY: `self` proves the instructions.
-        unsafe { _mm512_setzero_si512() }
+    fn start(self, zero: &[i32; 16]) -> __m512i {
+        // SAFETY: `self` proves the instructions, and sixteen integers are there.
+        unsafe { _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_loadu_si512(zero.as_ptr().cast())) }
     }
 
     #[inline(always)]
-    fn weights(self, from: &[i8; 64]) -> __m512i {
-        // SAFETY: `self` proves the instructions, and 64 bytes are there.
-        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    unsafe fn next(self, at: &mut *const i8) -> __m512i {
+        let from = *at;
+        *at = from.wrapping_add(64);
+        // SAFETY: `self` proves the instructions, and the caller promised 64 bytes.
+        unsafe { _mm512_loadu_si512(from.cast()) }
     }
 
     #[inline(always)]
