@@ -38,7 +38,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// As it is drawn.
+    /// As it is drawn; instructions last, and 0 if they are not counted.
     pub fn drawn(&self) -> [drawing::Cost<'static>; 3] {
         [
             drawing::Cost::Micros(self.microseconds),

@@ -140,7 +140,7 @@ impl Demo {
             reports[index] = Report {
                 model: labeller.name,
                 compression: labeller.vision.plan().saving() as f32,
-                costs: &costs[index],
+                costs: if answer.cost.instructions.is_some() { &costs[index] } else { &costs[index][..2] },
                 photo: seen.map_or(drawing::Photo::new(photo.data, photo.height, photo.width), |seen| Some(seen.0)),
                 merged: seen.map(|seen| seen.1),
                 labels: answer.labels(),
