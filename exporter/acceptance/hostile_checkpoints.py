@@ -66,7 +66,7 @@ def hostile(work: Path, witness: Path):
         "os.system": Call(os.system, touch),
         "eval": Call(eval, python),
         "exec": Call(exec, python),
-        "getattr": Call(getattr, os, "system"),
+        "getattr": Call(getattr, "a", "upper"),
         "a call behind a state dict": {"state_dict": {"a": torch.zeros(2)}, "hook": Call(os.system, touch)},
         "a call for a tensor": collections.OrderedDict(a=torch.zeros(2), b=Call(os.popen, touch)),
         "a whole module": torch.nn.Linear(2, 2),
