@@ -1,6 +1,6 @@
 //! The onnxruntime engine beside the native one. Where there is no onnxruntime to load, its tests say so and see nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn root(path: &str) -> String {
@@ -50,7 +50,7 @@ mod with_the_library {
         a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     }
 
-    fn photos() -> Vec<PathBuf> {
+    fn photos() -> Vec<std::path::PathBuf> {
         ["cat.png", "coffee.jpg", "rocket.webp"].map(|name| root(&format!("fixtures/photos/{name}")).into()).to_vec()
     }
 

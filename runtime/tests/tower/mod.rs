@@ -1,4 +1,5 @@
 //! Small image towers with random weights, written byte by byte as docs/file-format.md says: no exporter is needed.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 pub mod reference;
 
