@@ -53,4 +53,4 @@ pub static TANH: Odd = Odd {
 };
 
 /// `√(2/π)` times 0.044715 and alone: the slope of the argument of GELU's hyperbolic tangent.
-pub const TANH_GELU: [f32; 2] = [0.035_677_408, 0.797_884_56];
+pub const TANH_GELU: [f32; 2] = [0.035_677_408, 0.797_884_6];
