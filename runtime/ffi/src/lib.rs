@@ -1,7 +1,7 @@
 //! edgelip's C interface; `include/edgelip.h` is made from it.
 //!
 //! Callers' arguments are checked as far as C allows: null, lengths, texts that are not UTF-8. No panic leaves a function.
-//! What `unsafe` there is turns raw arguments into borrowed ones ([`argument`]) and hands models out and back ([`model`]).
+//! What `unsafe` there is turns raw arguments into borrowed ones (`argument`) and hands models out and back (`model`).
 
 mod argument;
 
