@@ -9,7 +9,6 @@ id is the same and every embedding near enough, 1 if not.
 
 import json
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +91,7 @@ def main() -> None:
     golden = of_transformers(arguments.folder, ids)
     print(f"{len(captions)} texts of {min(map(len, ids))} to {max(map(len, ids))} tokens")
 
-    place = binaries.folder(arguments.keep)
-    with place if arguments.keep is None else nullcontext(str(place)) as work:
-        work = Path(work)
+    with binaries.folder(arguments.keep) as work:
         listed = work / "captions.json"
         listed.write_text(json.dumps(captions), encoding="utf-8")
         few = work / "few.json"

@@ -4,6 +4,8 @@ import argparse
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,9 +112,12 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def folder(keep: Path | None) -> tempfile.TemporaryDirectory | Path:
-    """Where to work."""
-    if keep is None:
-        return tempfile.TemporaryDirectory(prefix="edgelip-acceptance-")
-    keep.mkdir(parents=True, exist_ok=True)
-    return keep
+@contextmanager
+def folder(keep: Path | None) -> Iterator[Path]:
+    """Where to work: a folder that is kept, or a temporary one that is gone afterwards."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix="edgelip-acceptance-") as work:
+        yield Path(work)

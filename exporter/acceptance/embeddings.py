@@ -8,11 +8,9 @@ Exits 0 if every embedding is near enough, 1 if not.
 """
 
 import shutil
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
@@ -20,6 +18,7 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 import binaries
 import checkpoints
 import photos
+from engine import onnx
 
 LEAST = {"f32": 0.99999, "f16": 0.9999, "int8": 0.995}
 # Integers round in every layer: onnxruntime with and without its optimisations is 1e-4 from itself.
@@ -56,12 +55,6 @@ def of_transformers(model: CLIPModel, checkpoint: Path, images: list[Path]) -> d
     }
 
 
-def onnx(path: Path, feeds: dict[str, np.ndarray], output: str) -> np.ndarray:
-    """An output of the file in onnxruntime."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run([output], feeds)[0]
-
-
 def main() -> None:
     parser = binaries.arguments(__doc__.splitlines()[0])
     parser.add_argument("--all", action="store_true", help="every size and both activations")
@@ -77,9 +70,7 @@ def main() -> None:
     precisions = arguments.precision or list(LEAST)
     checks = binaries.Checks()
 
-    place = binaries.folder(arguments.keep)
-    with place if arguments.keep is None else nullcontext(str(place)) as work:
-        work = Path(work)
+    with binaries.folder(arguments.keep) as work:
         images = photos.write(arguments.photos, arguments.count, work / "photos")
         (work / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS), encoding="utf-8")
         for size in sizes:

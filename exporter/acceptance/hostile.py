@@ -8,7 +8,6 @@ Every run must end in time, with 0 and finite scores or with 2 and one line on s
 
 import json
 import random
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -125,9 +124,7 @@ def main() -> None:
         if not good or ran.seconds > LIMIT:
             checks.check(what, False, f"ended with {ran.code} after {ran.seconds:.1f} s: {ran.err.strip()[:300]} {ran.out.strip()[:100]}")
 
-    place = binaries.folder(arguments.keep)
-    with place if arguments.keep is None else nullcontext(str(place)) as work:
-        work = Path(work)
+    with binaries.folder(arguments.keep) as work:
         photo = photos.write(arguments.photos, 1, work / "photos")[0]
         names = work / "names.txt"
         names.write_text("cat\ncup of coffee\nrocket\n")

@@ -12,7 +12,6 @@ import pickle
 import random
 import struct
 import zipfile
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -131,11 +130,10 @@ def main() -> None:
     parser = binaries.arguments(__doc__.splitlines()[0])
     arguments = parser.parse_args()
     checks = binaries.Checks()
-    place = binaries.folder(arguments.keep)
     runs, slowest, largest = 0, 0.0, 0
-    with place if arguments.keep is None else nullcontext(str(place)) as work:
-        witness = Path(work) / "witness"
-        for what, path in hostile(Path(work), witness):
+    with binaries.folder(arguments.keep) as work:
+        witness = work / "witness"
+        for what, path in hostile(work, witness):
             ran = binaries.run([arguments.exporter, path, "--dry-run", "--activation", "gelu", "--preprocess", "clip"], 2 * SECONDS)
             lines = ran.err.strip().splitlines()
             runs, slowest, largest = runs + 1, max(slowest, ran.seconds), max(largest, ran.peak_bytes)

@@ -8,7 +8,6 @@
 """
 
 import shutil
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -146,9 +145,7 @@ def main() -> None:
     weights = arguments.weights or (("default", "lively") if arguments.all else ("lively",))
     checks = binaries.Checks()
 
-    place = binaries.folder(arguments.keep)
-    with place if arguments.keep is None else nullcontext(str(place)) as work:
-        work = Path(work)
+    with binaries.folder(arguments.keep) as work:
         images = photos.write(arguments.photos, arguments.count, work / "photos")
         for size in sizes:
             for activation in activations:

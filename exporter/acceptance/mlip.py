@@ -10,7 +10,6 @@ runtime, with and without merging.
 
 import json
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +107,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=9, help="photos")
     arguments = parser.parse_args()
     checks = binaries.Checks()
-    place = binaries.folder(arguments.keep)
-    with place if arguments.keep is None else nullcontext(str(place)) as work:
-        work = Path(work)
+    with binaries.folder(arguments.keep) as work:
         images = photos.write(arguments.photos, arguments.count, work / "photos")
         if arguments.checkpoint:
             for rate in arguments.rate or RATES:

@@ -9,11 +9,9 @@ Weights are random, far from what open_clip initialises. Exits 0 if all is near 
 
 import json
 import shutil
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import open_clip
 import torch
 from open_clip.tokenizer import default_bpe
@@ -23,6 +21,7 @@ from safetensors.torch import save_file
 
 import binaries
 import photos
+from engine import onnx
 
 TEXTS = [
     "a photo of a cat.",
@@ -109,8 +108,7 @@ def check(checks, arguments, what: str, checkpoint: Path, more: list, expected: 
 
     native = binaries.embed(arguments.edgelip, vision, images, rows)
     checks.near(f"{what}: image, runtime – open_clip", native, expected["image"], least, least)
-    session = onnxruntime.InferenceSession(str(vision), providers=["CPUExecutionProvider"])
-    engine = session.run(["image_embeds"], {"pixel_values": expected["pixels"]})[0]
+    engine = onnx(vision, {"pixel_values": expected["pixels"]}, "image_embeds")
     checks.near(f"{what}: image, onnxruntime – open_clip", engine, expected["image"], least, least)
     binaries.must([arguments.edgelip, "embed", "--texts", listed, "--model", text, "-o", rows, "--force"])
     checks.near(f"{what}: text, runtime – open_clip", np.load(rows), expected["text"], least, least)
@@ -168,9 +166,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5, help="photos")
     arguments = parser.parse_args()
     checks = binaries.Checks()
-    place = binaries.folder(arguments.keep)
-    with place if arguments.keep is None else nullcontext(str(place)) as work:
-        work = Path(work)
+    with binaries.folder(arguments.keep) as work:
         images = photos.write(arguments.photos, arguments.count, work / "photos")
         for name in BIG if arguments.all else [SMALL]:
             cases(checks, arguments, name, None if arguments.all else 2, images, work)

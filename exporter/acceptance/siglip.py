@@ -12,11 +12,9 @@ Exits 0 if all is near enough, 1 if not.
 import json
 import random
 import shutil
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import sentencepiece
 import torch
 from PIL import Image
@@ -24,6 +22,7 @@ from transformers import SiglipConfig, SiglipImageProcessorPil, SiglipModel, Sig
 
 import binaries
 import photos
+from engine import onnx
 
 # width, layers, heads, MLP, patch, image
 SIZES = {
@@ -120,12 +119,6 @@ def of_transformers(model: SiglipModel, words: SiglipTokenizer, checkpoint: Path
     }
 
 
-def onnx(path: Path, feeds: dict[str, np.ndarray], output: str) -> np.ndarray:
-    """An output of the file in onnxruntime."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run([output], feeds)[0]
-
-
 def main() -> None:
     parser = binaries.arguments(__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, default="b-16-224", help="the towers' size")
@@ -133,9 +126,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=6, help="photos")
     arguments = parser.parse_args()
     checks = binaries.Checks()
-    place = binaries.folder(arguments.keep)
-    with place if arguments.keep is None else nullcontext(str(place)) as work:
-        work = Path(work)
+    with binaries.folder(arguments.keep) as work:
         images = photos.write(arguments.photos, arguments.count, work / "photos")
         (work / "texts.json").write_text(json.dumps({f"label {i}": [text] for i, text in enumerate(TEXTS)}), encoding="utf-8")
         (work / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS), encoding="utf-8")

@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -125,9 +124,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of training and export")
     arguments = parser.parse_args()
     checks = binaries.Checks()
-    place = binaries.folder(arguments.keep)
-    with place if arguments.keep is None else nullcontext(str(place)) as work:
-        work = Path(work)
+    with binaries.folder(arguments.keep) as work:
         config = configuration(arguments.config, work / "short.toml", arguments.steps, arguments.batch)
         side = int(re.search(r"(?m)^image = (\d+)", config.read_text())[1])
 
