@@ -63,12 +63,17 @@ fn section(config: &Fields, key: &str) -> Result<Fields, Error> {
     Ok(config.nested(key)?.unwrap_or_else(|| config.empty(key)))
 }
 
+/// Refuses images that are not RGB.
+pub(super) fn three_channels(config: &Fields) -> Result<(), Error> {
+    match config.size("num_channels", 3)? {
+        3 => Ok(()),
+        other => Err(config.error("num_channels", format!("{other} colour channels; only 3 are supported"))),
+    }
+}
+
 /// The image tower; an empty object has transformers' defaults.
 pub(super) fn vision(config: &Fields) -> Result<VisionConfig, Error> {
-    let channels = config.size("num_channels", 3)?;
-    if channels != 3 {
-        return Err(config.error("num_channels", format!("{channels} colour channels; only 3 are supported")));
-    }
+    three_channels(config)?;
     let image = config.square("image_size", 224)?;
     let patch = config.square("patch_size", 32)?;
     if image % patch != 0 {

@@ -17,42 +17,35 @@ pub(super) const HEAD: usize = 64;
 
 /// Settings that must be as they are here, or absent; whatever else is set changes what a tower computes.
 const OF_MODEL: [(&str, &[&str]); 2] = [("multimodal_cfg", &[]), ("nonscalar_logit_scale", &["false", "true"])];
-const OF_VISION: [(&str, &[&str]); 17] = [
+const OF_TOWER: [(&str, &[&str]); 9] = [
+    ("ls_init_value", &[]),
+    ("final_ln_after_pool", &["false", "true"]),
+    ("act_kwargs", &["{}"]),
+    ("norm_kwargs", &["{}"]),
+    ("block_type", &["\"default\""]),
+    ("qk_norm", &["false"]),
+    ("scaled_cosine_attn", &["false"]),
+    ("scale_heads", &["false"]),
+    ("scale_fc", &["false"]),
+];
+const OF_VISION: [(&str, &[&str]); 8] = [
     ("timm_model_name", &[]),
     ("attentional_pool", &["false"]),
-    ("ls_init_value", &[]),
     ("no_ln_pre", &["false"]),
     ("pos_embed_type", &["\"learnable\""]),
-    ("final_ln_after_pool", &["false", "true"]),
     ("pool_type", &["\"tok\""]),
     ("input_patchnorm", &["false"]),
     ("global_average_pool", &["false"]),
-    ("act_kwargs", &["{}"]),
-    ("norm_kwargs", &["{}"]),
-    ("block_type", &["\"default\""]),
-    ("qk_norm", &["false"]),
-    ("scaled_cosine_attn", &["false"]),
-    ("scale_heads", &["false"]),
     ("scale_attn_inner", &["false"]),
-    ("scale_fc", &["false"]),
 ];
-const OF_TEXT: [(&str, &[&str]); 16] = [
+const OF_TEXT: [(&str, &[&str]); 7] = [
     ("hf_model_name", &[]),
     ("hf_tokenizer_name", &["\"\""]),
-    ("ls_init_value", &[]),
     ("embed_cls", &["false"]),
     ("no_causal_mask", &["false"]),
-    ("final_ln_after_pool", &["false", "true"]),
     ("pool_type", &["\"argmax\""]),
     ("proj_type", &["\"linear\""]),
     ("proj_bias", &["false"]),
-    ("act_kwargs", &["{}"]),
-    ("norm_kwargs", &["{}"]),
-    ("block_type", &["\"default\""]),
-    ("qk_norm", &["false"]),
-    ("scaled_cosine_attn", &["false"]),
-    ("scale_heads", &["false"]),
-    ("scale_fc", &["false"]),
 ];
 
 /// `quick_gelu` of `model_cfg`.
@@ -65,6 +58,7 @@ pub(super) fn activation(model: &Fields) -> Result<Activation, Error> {
 pub(super) fn vision(model: &Fields) -> Result<VisionConfig, Error> {
     let config = model.nested("vision_cfg")?.unwrap_or_else(|| model.empty("vision_cfg"));
     refuse_others(&config, &OF_VISION)?;
+    refuse_others(&config, &OF_TOWER)?;
     if matches!(config.get("layers"), Some(Value::Array(_))) {
         return Err(config.error("layers", "is a list, as of a ResNet, which has no tokens to merge"));
     }
@@ -99,6 +93,7 @@ pub(super) fn plain() -> Result<VisionConfig, Error> {
 pub(super) fn text(model: &Fields) -> Result<TextConfig, Error> {
     let config = model.nested("text_cfg")?.unwrap_or_else(|| model.empty("text_cfg"));
     refuse_others(&config, &OF_TEXT)?;
+    refuse_others(&config, &OF_TOWER)?;
     let (width, heads) = (config.size("width", 512)?, config.size("heads", 8)?);
     if !width.is_multiple_of(heads) {
         return Err(config.error("heads", format!("{heads} does not divide width {width}")));

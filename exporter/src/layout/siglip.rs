@@ -1,7 +1,7 @@
 //! SigLIP, and SigLIP 2 of a fixed resolution, as Hugging Face's transformers lays them out.
 
 use super::clip::block_tensors;
-use super::clip_config::{activation, blocks, norm_eps, width};
+use super::clip_config::{activation, blocks, norm_eps, three_channels, width};
 use super::detect::Found;
 use super::fields::Fields;
 use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view, scalar};
@@ -85,9 +85,7 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
 }
 
 fn vision(config: &Fields) -> Result<VisionConfig, Error> {
-    if config.size("num_channels", 3)? != 3 {
-        return Err(config.error("num_channels", "only 3 colour channels are supported"));
-    }
+    three_channels(config)?;
     if !config.flag("vision_use_head", true)? {
         return Err(config.error("vision_use_head", "is false; without its head the tower gives no embedding"));
     }
