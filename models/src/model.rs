@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use crate::config::{Config, Objective, Precision, TextTower};
 use crate::error::Error;
@@ -10,9 +10,21 @@ use crate::objective::{Classifier, Contrastive};
 use crate::parameters::Parameters;
 use crate::publish::take;
 use crate::resolution;
-use crate::tensor_file;
+use crate::tensor_file::{self, Contents};
 use crate::text::OwnTower;
 use crate::vision::{ImageTower, Outputs};
+
+/// Takes a trained tensor by its name: the average of a run's checkpoint, or what a published model has.
+///
+/// # Errors
+/// [`Error::Malformed`] if it is missing.
+pub fn weight(contents: &mut Contents, name: &str) -> Result<Tensor, Error> {
+    // Only a run has steps to go on from.
+    match contents.word("step") {
+        Ok(_) => contents.take(&format!("average.{name}")),
+        Err(_) => take(contents, name),
+    }
+}
 
 /// A model to evaluate.
 #[derive(Debug)]
@@ -64,13 +76,9 @@ impl Trained {
         let own = config.objective != Objective::Catlip && config.text.tower == TextTower::Trained;
         let text =
             own.then(|| OwnTower::new(&parameters, &config.text, config.vision.embedding, config.train.precision));
-        let published = contents.word("step").is_err();
         tch::no_grad(|| {
             for parameter in parameters.into_inner() {
-                let value = match published {
-                    true => take(&mut contents, &parameter.name),
-                    false => contents.take(&format!("average.{}", parameter.name)),
-                }?;
+                let value = weight(&mut contents, &parameter.name)?;
                 let value = resolution::resample(&parameter.name, value, &trained, &config.vision);
                 parameter.tensor.shallow_clone().f_copy_(&value.to_kind(Kind::Float))?;
             }

@@ -8,8 +8,8 @@ use tch::{IndexOp, Kind, Tensor};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::model::weight;
 use crate::parameters::Parameter;
-use crate::publish::take;
 use crate::resolution;
 use crate::tensor_file;
 use crate::wordnet::Vocabulary;
@@ -65,14 +65,9 @@ pub fn transfer(
 ) -> Result<Transfer, Error> {
     let mut contents = tensor_file::read(path)?;
     let old: Config = toml::from_str(contents.word("config")?).map_err(|error| Error::malformed(path, error))?;
-    let published = contents.word("step").is_err();
     let mut report = Transfer::default();
     for Parameter { name, tensor, .. } in parameters {
-        let value = match published {
-            true => take(&mut contents, name),
-            false => contents.take(&format!("average.{name}")),
-        };
-        let Ok(value) = value else {
+        let Ok(value) = weight(&mut contents, name) else {
             report.anew.push(name.clone());
             continue;
         };
