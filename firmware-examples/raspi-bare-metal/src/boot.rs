@@ -18,6 +18,7 @@ pub fn halt() -> ! {
 }
 
 /// What the exception vectors call: a wild address, an instruction that the core has not.
+// SAFETY: no other symbol has this name; boot.s alone calls it.
 #[unsafe(no_mangle)]
 extern "C" fn exception(syndrome: u64, instruction: u64, address: u64) -> ! {
     let _ = writeln!(

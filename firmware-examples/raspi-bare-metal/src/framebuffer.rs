@@ -22,7 +22,8 @@ impl Framebuffer {
     /// A screen of this width and height; `None` if the video core has none to give. To be called once.
     pub fn new(board: Board, dimensions: [usize; 2]) -> Option<Self> {
         let Surface { address, size, pitch, dimensions: [width, height] } = mailbox::surface(board, dimensions)?;
-        memory::map(address..address + size, Kind::Uncached);
+        // SAFETY: the video core gives memory that the program was not loaded to, and gives it once.
+        unsafe { memory::map(address..address + size, Kind::Uncached) };
         let start = core::ptr::with_exposed_provenance_mut::<u32>(address);
         // SAFETY: the video core has set this memory apart for us, aligned as it was asked; it has just been mapped, and nothing else refers
         // to it, as the video core gives it once. It never writes there, and any bits are a pixel.

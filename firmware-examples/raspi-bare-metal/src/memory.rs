@@ -62,11 +62,15 @@ const TRANSLATION: u64 = 32 | 0b01 << 8 | 0b01 << 10 | 0b11 << 12 | 1 << 23;
 const ON: u64 = 1 | 1 << 2 | 1 << 12;
 
 /// Makes the tables and turns the MMU and the caches on; called before `main`, with the MMU off.
+// SAFETY: no other symbol has this name; boot.s alone calls it.
 #[unsafe(no_mangle)]
 extern "C" fn enable_memory() {
     let (text_end, image_end) = ((&raw const __text_end).addr(), (&raw const __image_end).addr());
-    map(0..text_end, Kind::Code);
-    map(text_end..image_end, Kind::Data);
+    // SAFETY: code that is not written, and the data behind it, each mapped once.
+    unsafe {
+        map(0..text_end, Kind::Code);
+        map(text_end..image_end, Kind::Data);
+    }
     let board = Board::detect();
     let tables = (&raw const FIRST_GIBIBYTE).addr() as u64 | 0b11;
     let device = (board.peripherals() as u64) & !0x3FFF_FFFF;
@@ -79,13 +83,17 @@ extern "C" fn enable_memory() {
         }
     }
     if board == Board::Pi3 {
-        map(board.peripherals()..0x4000_0000, Kind::Device);
+        // SAFETY: nothing but registers is there.
+        unsafe { map(board.peripherals()..0x4000_0000, Kind::Device) };
     }
     turn_on();
 }
 
-/// Maps all blocks that `range`, in the first GiB, touches. They must not have been mapped before.
-pub fn map(range: Range<usize>, kind: Kind) {
+/// Maps all blocks that `range`, in the first GiB, touches.
+///
+/// # Safety
+/// They have not been mapped before, and what is there suits the kind.
+pub unsafe fn map(range: Range<usize>, kind: Kind) {
     for block in range.start / BLOCK..range.end.div_ceil(BLOCK).min(ENTRIES) {
         // SAFETY: the entry lies within the table, which only this core writes. A new mapping takes nothing away from the ones that Rust's
         // memory lies in.
