@@ -1,5 +1,7 @@
 //! Schedules of towers of the usual sizes.
 
+use edgelip_runtime::plan::Convolution;
+
 use super::*;
 
 fn vit(side: usize, patch: usize, width: usize, blocks: usize, embedding: usize) -> VisionShape {
@@ -133,7 +135,8 @@ fn lists_are_checked() {
 
 /// A tower of the trainer's configurations.
 fn mlip(stem: &[usize], patch: usize, frequency_blocks: usize, blocks: usize) -> VisionShape {
-    let stem = Stem::new(stem).expect("few layers");
+    let layers: Vec<_> = stem.iter().copied().map(Convolution::halving).collect();
+    let stem = Stem::new(&layers).expect("few layers");
     let (image, width, heads, mlp, embedding) = ([64; 2], 192, 3, 768, 384);
     VisionShape { image, patch, stem, frequency_blocks, width, heads, blocks, mlp, embedding, ..VisionShape::default() }
 }

@@ -6,7 +6,7 @@
 //! | name | shape |
 //! |---|---|
 //! | `vision.patch.weight`, `vision.patch.bias` (optional) | `[D, 3, P, P]`, `[D]`; not with a stem |
-//! | `vision.stem.{i}.{weight,bias}` | `[C, C', 3, 3]`, `[C]` for the widths `C` of [`VisionConfig::stem`], `C'` the one before or 3 |
+//! | `vision.stem.{i}.{weight,bias}` | `[C, C', S, S]`, `[C]` for the outputs `C` and the side `S` of a convolution of [`VisionConfig::stem`], `C'` the one before's outputs or 3 |
 //! | `vision.class` | `[D]`, if there is a class token |
 //! | `vision.position` | `[C + N, D]`, `C` class tokens (one or none), `N` patches in raster order of [`VisionConfig::image_size`] |
 //! | `vision.pre_norm.{weight,bias}` | `[D]`, if [`VisionConfig::pre_norm`] says so |
@@ -34,7 +34,7 @@ use std::fmt;
 
 pub use edgelip_runtime::image::Preprocess as PreprocessConfig;
 
-pub use edgelip_runtime::plan::Pooling;
+pub use edgelip_runtime::plan::{Convolution, Pooling, Window};
 pub use edgelip_runtime::{Padding, Score};
 
 use edgelip_runtime::plan::Merge;
@@ -142,8 +142,9 @@ pub struct VisionConfig {
     pub activation: Activation,
     /// Added to the variance in LayerNorms.
     pub norm_eps: f32,
-    /// Widths of the convolutions that make the patches, the last one [`VisionConfig::width`]; empty for a patch embedding.
-    pub stem: Vec<usize>,
+    /// The convolutions that make the patches, exact GELU between them, the last one's outputs [`VisionConfig::width`]; empty for a patch
+    /// embedding.
+    pub stem: Vec<Convolution>,
     /// Blocks that mix the patches in the frequency domain, before the transformer's.
     pub frequency_blocks: usize,
     /// What the embedding is made of.

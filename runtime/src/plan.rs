@@ -2,9 +2,11 @@
 
 mod buffers;
 mod shape;
+mod stem;
 
 pub(crate) use buffers::Buffers;
-pub use shape::{MAX_BLOCKS, MAX_STEM, Pooling, Stem, StemLayer, VisionShape};
+pub use shape::{MAX_BLOCKS, Pooling, VisionShape};
+pub use stem::{Convolution, MAX_STEM, MAX_WINDOW, Stem, StemLayer, Window};
 
 use edgelip_kernels::Part;
 
@@ -136,7 +138,7 @@ impl Plan {
         if shape.stem.is_empty() {
             return product([shape.patches(), shape.patch_values(), shape.width]);
         }
-        shape.stem_layers().map(|layer| product([layer.positions(), layer.window(), layer.outputs])).sum()
+        shape.stem_layers().map(|layer| product([layer.positions(), layer.values(), layer.outputs])).sum()
     }
 
     /// Multiply-adds of each frequency block, its transforms counted as the graph has them: products with their matrices.
@@ -282,7 +284,7 @@ mod tests {
 
     #[test]
     fn counts_a_stem() {
-        let stem = Stem::new(&[48, 96, 192]).unwrap();
+        let stem = Stem::new(&[48, 96, 192].map(Convolution::halving)).unwrap();
         let plan = Plan::new(&VisionShape { stem, ..TINY }, Merge::None, &[]).unwrap();
         assert_eq!(plan.embedding_macs(), 32 * 32 * 27 * 48 + 16 * 16 * 9 * 48 * 96 + 8 * 8 * 9 * 96 * 192);
         assert_eq!(plan.tokens(), 65);
@@ -290,7 +292,10 @@ mod tests {
 
     #[test]
     fn refuses_stems_and_stages_that_do_not_fit() {
-        let stem = |widths: &[usize]| Stem::new(widths).and_then(|stem| VisionShape { stem, ..TINY }.check());
+        let stem = |widths: &[usize]| {
+            let layers: std::vec::Vec<_> = widths.iter().copied().map(Convolution::halving).collect();
+            Stem::new(&layers).and_then(|stem| VisionShape { stem, ..TINY }.check())
+        };
         let invalid = Err(Error::Metadata { key: "edgelip.stem", problem: crate::Problem::Invalid });
         assert_eq!(stem(&[48, 96, 192]), Ok(()));
         assert_eq!(stem(&[48, 96, 191]), invalid);
@@ -299,6 +304,23 @@ mod tests {
         assert_eq!(stem(&[48, 5000, 192]), Err(Error::TooLarge));
         assert_eq!(stem(&[1 << 16, 96, 192]), Err(Error::TooLarge));
         assert_eq!(stem(&[1; 6]), Err(Error::TooLarge));
+        let windows = |windows: [[usize; 3]; 2]| {
+            let layers = [40, 192].map(Convolution::halving);
+            let mut layers = layers.into_iter().zip(windows).map(|(layer, [side, stride, border])| Convolution {
+                window: Window { side, stride, border },
+                ..layer
+            });
+            let layers = [layers.next().unwrap(), layers.next().unwrap()];
+            Stem::new(&layers).and_then(|stem| VisionShape { stem, ..TINY }.check())
+        };
+        assert_eq!(windows([[4, 4, 1], [2, 2, 0]]), Ok(()));
+        assert_eq!(windows([[8, 8, 0], [1, 1, 0]]), Ok(()));
+        for wrong in [[[4, 4, 1], [2, 1, 0]], [[4, 4, 4], [2, 2, 0]], [[0, 4, 0], [2, 2, 0]], [[4, 0, 0], [2, 2, 0]]] {
+            assert_eq!(windows(wrong), invalid);
+        }
+        assert_eq!(windows([[2, 4, 0], [32, 2, 8]]), invalid);
+        assert_eq!(windows([[9, 8, 4], [1, 1, 0]]), Err(Error::TooLarge));
+        assert_eq!(windows([[300, 4, 1], [2, 2, 0]]), Err(Error::TooLarge));
         let check = |shape: VisionShape| shape.check();
         assert_eq!(check(VisionShape { frequency_blocks: 38, ..TINY }), Ok(()));
         assert_eq!(check(VisionShape { frequency_blocks: 39, ..TINY }), Err(Error::TooLarge));

@@ -4,6 +4,7 @@
 mod tower;
 
 use edgelip_kernels::Pool;
+use edgelip_runtime::plan::Convolution;
 use edgelip_runtime::{Error, Kernels, Parallel, Problem, Readout, Single, Vision};
 use tower::{Shape, Tower, WHOLE, aligned, pixels, reference, snake};
 
@@ -16,7 +17,8 @@ fn towers() -> Vec<Shape> {
     let guided_only = Shape { stem: &[], frequency_blocks: 0, joint: false, ..WHOLE };
     let stem_only = Shape { frequency_blocks: 0, joint: false, guide: None, ..WHOLE };
     let shallow = Shape { image: [10, 6], patch: 2, stem: &[24], schedule: &[3, 2, 1, 0], ..tome };
-    let kinds = [WHOLE, tome, patches, guided_only, stem_only, shallow, UNMERGED];
+    let even = Shape { stem: &[10, 24], windows: &[[4, 4, 1], [2, 2, 0]], ..stem_only.clone() };
+    let kinds = [WHOLE, tome, patches, guided_only, stem_only, shallow, even, UNMERGED];
     kinds.iter().flat_map(|kind| ["f32", "f16", "i8"].map(|precision| Shape { precision, ..kind.clone() })).collect()
 }
 
@@ -132,7 +134,10 @@ fn what_the_file_says_is_told() {
         let vision = Vision::open(bytes, Kernels::generic()).unwrap();
         let guide = vision.guide().unwrap();
         assert_eq!((guide.strength, guide.semantic, vision.readout()), (0.4, 0.3, Readout::Joint));
-        assert!(vision.shape().stem.widths().eq([7, 20, 24]) && vision.shape().frequency_blocks == 2);
+        assert!(
+            vision.shape().stem.convolutions().eq([7, 20, 24].map(Convolution::halving))
+                && vision.shape().frequency_blocks == 2
+        );
         assert!(vision.plan().guided() && vision.plan().frequency_macs() > 0);
     });
     aligned(&Tower::new(&Shape { frequency_blocks: 0, joint: false, ..UNMERGED }).bytes(), |bytes| {
@@ -174,6 +179,12 @@ fn contradictions_are_refused_by_key() {
     {
         refused("stem", widths);
     }
+    for (key, wrong) in
+        [("stem_sides", "3,3"), ("stem_strides", "2,2,4"), ("stem_borders", "3,1,1"), ("stem_sides", "x")]
+    {
+        let found = plain(Tower::new(&WHOLE).set(key, wrong));
+        assert!(matches!(found, Err(Error::Metadata { problem: Problem::Invalid, .. })), "{key} = {wrong}: {found:?}");
+    }
     for blocks in ["", "-1", "two", "1.0", "99999999999999999999999"] {
         refused("frequency_blocks", blocks);
     }
@@ -193,8 +204,13 @@ fn contradictions_are_refused_by_key() {
     let invalid = Error::Metadata { key: "edgelip.readout", problem: Problem::Invalid };
     assert_eq!(plain(Tower::new(&WHOLE).set("frequency_blocks", "0")), Err(invalid));
 
-    for (key, value) in [("stem", "7,65536,24"), ("stem", "7,5000,24"), ("frequency_blocks", "45"), ("image", "40,528")]
-    {
+    for (key, value) in [
+        ("stem", "7,65536,24"),
+        ("stem", "7,5000,24"),
+        ("stem_sides", "3,300,3"),
+        ("frequency_blocks", "45"),
+        ("image", "40,528"),
+    ] {
         assert_eq!(plain(Tower::new(&WHOLE).set(key, value)), Err(Error::TooLarge), "{key} = {value}");
     }
     // What fits the limits but not the tensors.

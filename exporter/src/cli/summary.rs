@@ -211,7 +211,7 @@ impl VisionSummary {
             file: args.output.as_deref().map(shown),
             image: vision.image_size,
             patch: vision.patch,
-            stem: vision.stem.clone(),
+            stem: vision.stem.iter().map(|layer| layer.outputs).collect(),
             frequency_blocks: vision.frequency_blocks,
             width: vision.width,
             heads: vision.heads,

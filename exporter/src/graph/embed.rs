@@ -37,13 +37,16 @@ pub(super) fn embed<'a>(
     order: &[usize],
 ) -> Result<Embedded, Error> {
     let (source, width, eps) = (transformer.source, config.width, config.norm_eps);
-    let (layer, side) = if config.stem.is_empty() { ("vision.patch", config.patch) } else { ("vision.stem.0", 3) };
+    let (layer, side, outputs) = match config.stem.first() {
+        None => ("vision.patch", config.patch, width),
+        Some(first) => ("vision.stem.0", first.window.side, first.outputs),
+    };
     let fold = Rc::new(PixelFold {
         source,
         layer,
         preprocess: *source.model().preprocess()?,
         side,
-        outputs: config.stem.first().copied().unwrap_or(width),
+        outputs,
         precision: transformer.precision.kept(),
     });
     graph.enter("embed");

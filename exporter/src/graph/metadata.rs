@@ -7,7 +7,9 @@ use edgelip_runtime::image::{Centre, Filter, Resize};
 use edgelip_runtime::plan::{Merge, Plan};
 
 use crate::error::Error;
-use crate::source::{ModelConfig, NormPlace, Padding, Pooling, Readout, Score, TextConfig, TextPooling};
+use crate::source::{
+    Convolution, ModelConfig, NormPlace, Padding, Pooling, Readout, Score, TextConfig, TextPooling, Window,
+};
 
 use super::transformer::Transformer;
 use super::{TextOptions, VisionOptions};
@@ -82,7 +84,13 @@ pub(super) fn vision(
     set(onnx, "schedule", list(&merged));
     let config = model.vision()?;
     if !config.stem.is_empty() {
-        set(onnx, "stem", list(&config.stem));
+        let each = |part: fn(&Convolution) -> usize| config.stem.iter().map(part).collect::<Vec<_>>();
+        set(onnx, "stem", list(&each(|layer| layer.outputs)));
+        if config.stem.iter().any(|layer| layer.window != Window::HALVING) {
+            set(onnx, "stem_sides", list(&each(|layer| layer.window.side)));
+            set(onnx, "stem_strides", list(&each(|layer| layer.window.stride)));
+            set(onnx, "stem_borders", list(&each(|layer| layer.window.border)));
+        }
     }
     if config.frequency_blocks > 0 {
         set(onnx, "frequency_blocks", config.frequency_blocks);

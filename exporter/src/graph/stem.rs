@@ -2,43 +2,41 @@
 
 use std::rc::Rc;
 
-use crate::source::{Activation, VisionConfig};
+use crate::source::{Activation, Convolution, VisionConfig, Window};
 
 use super::builder::{Graph, Value};
 use super::fold::{Folded, PixelFold, channels_last, floats};
 use super::linear::{Input, LinearSpec, Load};
 use super::transformer::Transformer;
 
-/// Rows and columns of a kernel.
-const KERNEL: i64 = 3;
-
 impl<'a> Graph<'a> {
     /// `pixel_values` to patches `[N, patches, width]` in raster order; `first` folds the layer that takes pixels.
     pub fn stem(&mut self, transformer: &Transformer<'a>, config: &VisionConfig, first: &Rc<PixelFold<'a>>) -> Value {
-        let [mut rows, mut columns] = config.image_size.map(|length| length as i64);
-        // Before the pixels are brought to `u8 / 256`, a border of zeros is one of zeros. Sides are even: nothing below and to the right of
-        // the image is ever seen.
-        let border = self.ints(&[0, 0, 1, 1, 0, 0, 0, 0]);
-        let padded = self.node("Pad", "pixels/padded", &[&Value::named("pixel_values"), &border]);
-        let pixels = self.pixels(&padded, first.pixel());
-        let mut x = self.transpose("pixels/last", &pixels, &[0, 2, 3, 1]);
+        let mut grid = config.image_size;
+        let mut x = Value::named("pixel_values");
         let mut inputs = 3;
-        for (layer, &outputs) in config.stem.iter().enumerate() {
+        for (layer, &Convolution { outputs, window }) in config.stem.iter().enumerate() {
             let step = format!("stem.{layer}");
-            if layer > 0 {
-                x = self.activation(&format!("{step}/activation"), &x, Activation::Gelu);
-                let map = self.reshape(&format!("{step}/map"), &x, &[0, rows, columns, inputs as i64]);
-                let border = self.ints(&[0, 1, 1, 0, 0, 0, 0, 0]);
-                x = self.node("Pad", &format!("{step}/padded"), &[&map, &border]);
-            }
-            let seen = self.neighbourhoods(&step, &x, [rows, columns]);
-            [rows, columns] = [rows / 2, columns / 2];
-            let seen =
-                self.reshape(&format!("{step}/seen"), &seen, &[0, rows * columns, KERNEL * KERNEL * inputs as i64]);
+            let borders = grid.map(|cells| [window.border, beyond(window, cells)]);
+            x = if layer == 0 {
+                // Before the pixels are brought to `u8 / 256`, a border of zeros is one of zeros.
+                let padded = self.bordered("pixels/padded", &x, 2, borders);
+                let pixels = self.pixels(&padded, first.pixel());
+                self.transpose("pixels/last", &pixels, &[0, 2, 3, 1])
+            } else {
+                let active = self.activation(&format!("{step}/activation"), &x, Activation::Gelu);
+                let [rows, columns] = grid.map(|cells| cells as i64);
+                let map = self.reshape(&format!("{step}/map"), &active, &[0, rows, columns, inputs as i64]);
+                self.bordered(&format!("{step}/padded"), &map, 1, borders)
+            };
+            grid = grid.map(|cells| window.along(cells));
+            let seen = self.neighbourhoods(&step, &x, window, grid);
+            let (values, positions) = (window.side * window.side * inputs, grid[0] * grid[1]);
+            let seen = self.reshape(&format!("{step}/seen"), &seen, &[0, positions as i64, values as i64]);
             let precision = if layer == 0 { first.precision } else { transformer.precision };
             let spec = LinearSpec {
                 name: format!("vision.{step}"),
-                inputs: (KERNEL * KERNEL) as usize * inputs,
+                inputs: values,
                 outputs,
                 precision,
                 bias: true,
@@ -52,18 +50,39 @@ impl<'a> Graph<'a> {
         x
     }
 
-    /// The 3×3 cells around every second cell of a map `[N, rows + 1, columns + 1, C]`: `[N, rows / 2, columns / 2, 9 C]`, ordered (row,
-    /// column, channel).
-    fn neighbourhoods(&mut self, step: &str, map: &Value, [rows, columns]: [i64; 2]) -> Value {
-        let (axes, steps) = (self.ints(&[1, 2]), self.ints(&[2, 2]));
-        let cells = (0..KERNEL).flat_map(|row| (0..KERNEL).map(move |column| [row, column])).map(|[row, column]| {
-            let start = self.ints(&[row, column]);
-            let end = self.ints(&[row + rows - 1, column + columns - 1]);
+    /// Zeros around two neighbouring axes of four, as many before and behind each as `borders` says.
+    fn bordered(&mut self, name: &str, map: &Value, axis: usize, borders: [[usize; 2]; 2]) -> Value {
+        if borders == [[0; 2]; 2] {
+            return map.clone();
+        }
+        let mut pads = [0; 8];
+        for (index, [before, behind]) in borders.into_iter().enumerate() {
+            pads[axis + index] = before as i64;
+            pads[4 + axis + index] = behind as i64;
+        }
+        let pads = self.ints(&pads);
+        self.node("Pad", name, &[map, &pads])
+    }
+
+    /// The windows `[N, rows, columns, side² C]` on a map `[N, …, …, C]` with its border, ordered (row, column, channel).
+    fn neighbourhoods(&mut self, step: &str, map: &Value, window: Window, [rows, columns]: [usize; 2]) -> Value {
+        let Window { side, stride, .. } = window;
+        let (axes, steps) = (self.ints(&[1, 2]), self.ints(&[stride as i64; 2]));
+        let cells = (0..side).flat_map(|row| (0..side).map(move |column| [row, column])).map(|[row, column]| {
+            let start = self.ints(&[row as i64, column as i64]);
+            let end =
+                self.ints(&[(row + (rows - 1) * stride + 1) as i64, (column + (columns - 1) * stride + 1) as i64]);
             self.node("Slice", &format!("{step}/cell.{row}.{column}"), &[map, &start, &end, &axes, &steps])
         });
         let cells: Vec<Value> = cells.collect();
         self.concat(&format!("{step}/cells"), -1, &cells.iter().collect::<Vec<_>>())
     }
+}
+
+/// How far the last window along `cells` reaches beyond them.
+fn beyond(window: Window, cells: usize) -> usize {
+    let Window { side, stride, border } = window;
+    (stride * (window.along(cells) - 1) + side).saturating_sub(border + cells)
 }
 
 fn load<'a>(

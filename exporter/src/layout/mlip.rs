@@ -8,10 +8,10 @@ use super::fields::Fields;
 use super::tensors::{Expected, push, push_pair};
 use crate::error::Error;
 use crate::schedule::Shape;
-use crate::source::{Guide, Merging, Readout, VisionConfig};
+use crate::source::{Convolution, Guide, Merging, Readout, VisionConfig};
 
 /// `stem_widths`: one 3×3 convolution of stride 2 for each, so that they agree with `patch_size`.
-pub(super) fn stem(config: &Fields, width: usize, patch: usize) -> Result<Vec<usize>, Error> {
+pub(super) fn stem(config: &Fields, width: usize, patch: usize) -> Result<Vec<Convolution>, Error> {
     const KEY: &str = "stem_widths";
     let widths = match config.get(KEY) {
         None => return Ok(Vec::new()),
@@ -27,7 +27,7 @@ pub(super) fn stem(config: &Fields, width: usize, patch: usize) -> Result<Vec<us
             format!("{} convolutions make patches of {}, not patch_size {patch}", widths.len(), 1 << widths.len());
         return Err(config.error(KEY, reason));
     }
-    Ok(widths)
+    Ok(widths.into_iter().map(Convolution::halving).collect())
 }
 
 /// `num_frequency_layers`.
@@ -79,9 +79,9 @@ pub(super) fn merging(config: &Fields) -> Result<Merging, Error> {
 pub(super) fn tensors(vision: &VisionConfig, embedding: usize, expected: &mut Vec<Expected>) {
     let width = vision.width;
     let mut inputs = 3;
-    for (layer, &outputs) in vision.stem.iter().enumerate() {
+    for (layer, &Convolution { outputs, window }) in vision.stem.iter().enumerate() {
         let theirs = format!("vision_model.embeddings.stem.{layer}");
-        push_pair(expected, &format!("vision.stem.{layer}"), &theirs, &[outputs, inputs, 3, 3]);
+        push_pair(expected, &format!("vision.stem.{layer}"), &theirs, &[outputs, inputs, window.side, window.side]);
         inputs = outputs;
     }
     for block in 0..vision.frequency_blocks {

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array3, ArrayView3, Axis, Slice};
 
 use super::layer::{read, read1, read2};
-use super::stem::Convolution;
+use super::stem::Layer;
 use crate::Error;
 use crate::source::{Source, VisionConfig};
 
@@ -39,13 +39,13 @@ enum Embedding {
     /// A linear layer `[width, 3 · patch²]` and its bias `[width]`.
     Linear { patch: usize, weight: Array2<f32>, bias: Array1<f32> },
     /// A convolutional stem.
-    Stem(Vec<Convolution>),
+    Stem(Vec<Layer>),
 }
 
 impl Embedding {
     fn read(source: &dyn Source, config: &VisionConfig) -> Result<Self, Error> {
         if !config.stem.is_empty() {
-            return Ok(Embedding::Stem(Convolution::read_all(source, &config.stem)?));
+            return Ok(Embedding::Stem(Layer::read_all(source, &config.stem)?));
         }
         let (width, patch) = (config.width, config.patch);
         let weight = read(source, "vision.patch.weight", &[width, 3, patch, patch])?;

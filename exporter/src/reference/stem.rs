@@ -1,45 +1,47 @@
-//! The convolutional stem: 3×3 convolutions of stride 2 with a border of one zero, and GELU between them.
+//! The convolutional stem: convolutions with a border of zeros, and GELU between them.
 
 use ndarray::{Array1, Array3, ArrayD};
 
 use super::layer::{activate, read, read1};
 use crate::Error;
-use crate::source::{Activation, Source};
+use crate::source::{Activation, Convolution, Source, Window};
 
 /// One convolution.
-pub struct Convolution {
-    /// `[outputs, inputs, 3, 3]`.
+pub struct Layer {
+    /// `[outputs, inputs, side, side]`.
     weight: ArrayD<f32>,
     bias: Array1<f32>,
+    window: Window,
     activates: bool,
 }
 
-impl Convolution {
-    /// Reads the layers of a stem with these widths, first to last.
-    pub fn read_all(source: &dyn Source, widths: &[usize]) -> Result<Vec<Self>, Error> {
+impl Layer {
+    /// Reads the layers of a stem, first to last.
+    pub fn read_all(source: &dyn Source, stem: &[Convolution]) -> Result<Vec<Self>, Error> {
         let mut inputs = 3;
-        let layers = widths.iter().enumerate().map(|(layer, &outputs)| {
+        let layers = stem.iter().enumerate().map(|(layer, &Convolution { outputs, window })| {
             let name = format!("vision.stem.{layer}");
-            let weight = read(source, &format!("{name}.weight"), &[outputs, inputs, 3, 3])?;
+            let weight = read(source, &format!("{name}.weight"), &[outputs, inputs, window.side, window.side])?;
             inputs = outputs;
-            let activates = layer + 1 < widths.len();
-            Ok(Self { weight, bias: read1(source, &format!("{name}.bias"), outputs)?, activates })
+            let activates = layer + 1 < stem.len();
+            Ok(Self { weight, bias: read1(source, &format!("{name}.bias"), outputs)?, window, activates })
         });
         layers.collect()
     }
 
-    /// `[inputs, H, W]` to `[outputs, H / 2, W / 2]`.
+    /// `[inputs, H, W]` to `[outputs, H', W']`, with as many windows as there are along each axis.
     pub fn apply(&self, x: &Array3<f32>) -> Array3<f32> {
         let (inputs, height, width) = x.dim();
-        let mut out = Array3::zeros((self.bias.len(), height.div_ceil(2), width.div_ceil(2)));
+        let Window { side, stride, border } = self.window;
+        let mut out = Array3::zeros((self.bias.len(), self.window.along(height), self.window.along(width)));
         for ((output, row, column), value) in out.indexed_iter_mut() {
             let mut sum = self.bias[output];
-            for (dy, dx) in (0..3).flat_map(|dy| (0..3).map(move |dx| (dy, dx))) {
-                // One further up and left than the kernel's corner: indices stay whole numbers.
-                let (y, x_) = (2 * row + dy, 2 * column + dx);
-                if (1..=height).contains(&y) && (1..=width).contains(&x_) {
+            for (dy, dx) in (0..side).flat_map(|dy| (0..side).map(move |dx| (dy, dx))) {
+                // Counted from the border's corner: indices stay whole numbers.
+                let (y, x_) = (stride * row + dy, stride * column + dx);
+                if (border..border + height).contains(&y) && (border..border + width).contains(&x_) {
                     sum += (0..inputs)
-                        .map(|input| self.weight[[output, input, dy, dx]] * x[[input, y - 1, x_ - 1]])
+                        .map(|input| self.weight[[output, input, dy, dx]] * x[[input, y - border, x_ - border]])
                         .sum::<f32>();
                 }
             }
@@ -57,7 +59,8 @@ mod tests {
     #[test]
     fn each_output_sees_the_three_by_three_around_every_second_pixel() {
         let weight = ArrayD::from_shape_fn(IxDyn(&[1, 1, 3, 3]), |i| 10f32.powi((3 * i[2] + i[3]) as i32));
-        let layer = Convolution { weight, bias: Array1::from_vec(vec![0.5]), activates: false };
+        let window = Window::HALVING;
+        let layer = Layer { weight, bias: Array1::from_vec(vec![0.5]), window, activates: false };
         let image = Array3::from_shape_fn((1, 4, 4), |(_, y, x)| f32::from((y, x) == (1, 1)));
         // Pixel (1, 1) is at the lower right of output (0, 0), below the middle … of its neighbours.
         assert_eq!(layer.apply(&image).into_raw_vec_and_offset().0, [100_000_000.5, 1_000_000.5, 100.5, 1.5]);

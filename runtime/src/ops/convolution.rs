@@ -1,11 +1,11 @@
-//! A 3×3 convolution of stride 2 with a border of one: its windows are gathered tile by tile and multiplied as rows.
+//! A convolution: its windows are gathered tile by tile and multiplied as rows.
 
 use edgelip_kernels::{
     Activation, Kernels, Linear, Parallel, Part, Rows, RowsMut, for_each_chunk, linear_scratch, padded,
 };
 
 use crate::Error;
-use crate::plan::StemLayer;
+use crate::plan::{StemLayer, Window};
 
 /// Windows that each worker is given at once: enough to reuse the weights, few enough to stay in its cache.
 const WINDOWS_OF_A_WORKER: usize = 64;
@@ -22,19 +22,21 @@ pub(crate) enum Map<'m> {
 }
 
 impl Map<'_> {
-    /// Writes the window of position `index` to `window` `[9·channels]`, ordered (row, column, channel).
-    fn gather(&self, layer: &StemLayer, index: usize, window: &mut [f32]) {
+    /// Writes the window of position `index` to `values` `[side·side·channels]`, ordered (row, column, channel).
+    fn gather(&self, layer: &StemLayer, index: usize, values: &mut [f32]) {
+        let Window { side, stride, border } = layer.window;
         let ([height, width], channels) = (layer.from, layer.inputs);
         let columns = layer.grid[1].max(1);
-        let (y, x) = (2 * (index / columns), 2 * (index % columns));
-        let left = if x == 0 { channels } else { 0 };
-        let inside = if x + 1 < width { 3 * channels } else { 2 * channels };
-        for (row, cells) in window.pieces_mut(3 * channels).enumerate() {
-            match (y + row).checked_sub(1) {
+        // Counted from the border's corner: indices stay whole numbers.
+        let (y, x) = (stride * (index / columns), stride * (index % columns));
+        let (left, right) = (border.saturating_sub(x), (width + border).saturating_sub(x).min(side));
+        for (row, cells) in values.pieces_mut(side * channels).enumerate() {
+            match (y + row).checked_sub(border) {
                 Some(y) if y < height => {
-                    self.outside(cells.part_mut(..left));
-                    self.outside(cells.part_mut(inside..));
-                    self.copy(y * width + x.saturating_sub(1), channels, cells.part_mut(left..inside));
+                    self.outside(cells.part_mut(..left * channels));
+                    self.outside(cells.part_mut(right * channels..));
+                    let inside = cells.part_mut(left * channels..right * channels);
+                    self.copy(y * width + x.saturating_sub(border), channels, inside);
                 }
                 _ => self.outside(cells),
             }
@@ -79,7 +81,7 @@ pub(crate) struct Output<'o> {
     pub order: &'o (dyn Fn(usize) -> usize + Sync),
 }
 
-/// Convolves `map` into `out` `[positions, padded(outputs)]`. The `weights` take windows as [`StemLayer::window`] values
+/// Convolves `map` into `out` `[positions, padded(outputs)]`. The `weights` take windows as [`StemLayer::values`]
 /// ordered (row, column, channel); `scratch` holds at least [`scratch_len`] floats.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn convolve(
@@ -93,14 +95,14 @@ pub(crate) fn convolve(
     parallel: &dyn Parallel,
 ) -> Result<(), Error> {
     let Output { activation, accumulate, order } = output;
-    let (stride, width, tile) = (padded(layer.window()), padded(layer.outputs), tile(layer, parallel.workers()));
+    let (stride, width, tile) = (padded(layer.values()), padded(layer.outputs), tile(layer, parallel.workers()));
     let needed = scratch_len(layer, parallel.workers());
     let (windows, rest) = scratch.split_at_mut_checked(tile * stride).ok_or(Error::Scratch { needed })?;
     for first in (0..layer.positions()).step_by(tile.max(1)) {
         let count = tile.min(layer.positions() - first);
         for_each_chunk(windows.part_mut(..count * stride), WINDOWS_OF_A_TASK * stride, parallel, &|task, windows| {
             for (row, window) in (first + task * WINDOWS_OF_A_TASK..).zip(windows.pieces_mut(stride)) {
-                map.gather(layer, order(row), window.part_mut(..layer.window()));
+                map.gather(layer, order(row), window.part_mut(..layer.values()));
             }
         });
         let rows = RowsMut::new(out.part_mut(first * width..), count, width)?;
@@ -112,7 +114,7 @@ pub(crate) fn convolve(
 /// Scratch in `f32`s for one convolution.
 pub(crate) fn scratch_len(layer: &StemLayer, workers: usize) -> usize {
     let tile = tile(layer, workers);
-    tile.saturating_mul(padded(layer.window())).saturating_add(linear_scratch(tile, layer.window()))
+    tile.saturating_mul(padded(layer.values())).saturating_add(linear_scratch(tile, layer.values()))
 }
 
 fn tile(layer: &StemLayer, workers: usize) -> usize {
@@ -138,7 +140,7 @@ mod tests {
 
     struct Case {
         layer: StemLayer,
-        /// `[outputs, 3, 3, inputs]`
+        /// `[outputs, side, side, inputs]`
         weights: Vec<f32>,
         bias: Vec<f32>,
         bytes: Vec<u8>,
@@ -149,15 +151,19 @@ mod tests {
 
     impl Case {
         fn new([height, width]: [usize; 2], inputs: usize, outputs: usize) -> Self {
+            Case::with(Window::HALVING, [height, width], inputs, outputs)
+        }
+
+        fn with(window: Window, [height, width]: [usize; 2], inputs: usize, outputs: usize) -> Self {
             let mut random = random((height * 100 + inputs) as u64);
-            let layer =
-                StemLayer { inputs, outputs, from: [height, width], grid: [height.div_ceil(2), width.div_ceil(2)] };
+            let grid = [height, width].map(|side| window.along(side));
+            let layer = StemLayer { inputs, outputs, window, from: [height, width], grid };
             let mut features = vec![f32::NAN; height * width * padded(inputs)];
             for row in features.chunks_exact_mut(padded(inputs)) {
                 row[..inputs].fill_with(&mut random);
             }
             let bytes = (0..height * width * 3).map(|_| ((random() + 1.0) * 128.0) as u8).collect();
-            let weights = (0..outputs * layer.window()).map(|_| random()).collect();
+            let weights = (0..outputs * layer.values()).map(|_| random()).collect();
             let mut bias = vec![0.0; padded(outputs)];
             bias[..outputs].fill_with(&mut random);
             Case { layer, weights, bias, bytes, features }
@@ -166,12 +172,13 @@ mod tests {
         /// The sum as it is written, in double precision.
         fn reference(&self, pixels: bool, index: usize, output: usize) -> f64 {
             let [height, width] = self.layer.from.map(|side| side as isize);
-            let inputs = self.layer.inputs;
+            let (inputs, Window { side, stride, border }) = (self.layer.inputs, self.layer.window);
             let (y, x) = ((index / self.layer.grid[1]) as isize, (index % self.layer.grid[1]) as isize);
+            let (stride, border) = (stride as isize, border as isize);
             let mut sum = f64::from(self.bias[output]);
-            for dy in 0..3 {
-                for dx in 0..3 {
-                    let (y, x) = (2 * y + dy - 1, 2 * x + dx - 1);
+            for dy in 0..side as isize {
+                for dx in 0..side as isize {
+                    let (y, x) = (stride * y + dy - border, stride * x + dx - border);
                     let cell = ((0..height).contains(&y) && (0..width).contains(&x)).then(|| (y * width + x) as usize);
                     for (channel, border) in BORDER.iter().cycle().enumerate().take(inputs) {
                         let value = match (cell, pixels) {
@@ -180,7 +187,8 @@ mod tests {
                             (None, true) => *border,
                             (None, false) => 0.0,
                         };
-                        let weight = self.weights[((output * 3 + dy as usize) * 3 + dx as usize) * inputs + channel];
+                        let weight =
+                            self.weights[((output * side + dy as usize) * side + dx as usize) * inputs + channel];
                         sum += f64::from(weight) * f64::from(value);
                     }
                 }
@@ -190,7 +198,7 @@ mod tests {
 
         fn run(&self, kernels: Kernels, pixels: bool, order: &[usize], parallel: &dyn Parallel) -> Vec<f32> {
             let Case { layer, weights, bias, bytes, features } = self;
-            let window = layer.window();
+            let window = layer.values();
             let mut panels = vec![0.0; padded(layer.outputs) * window];
             for (output, row) in weights.chunks_exact(window).enumerate() {
                 for (k, &weight) in row.iter().enumerate() {
@@ -210,10 +218,21 @@ mod tests {
 
     #[test]
     fn is_the_sum_over_windows_wherever_they_lie() {
-        for (from, inputs, outputs) in
-            [([8, 10], 3, 20), ([7, 5], 3, 16), ([1, 1], 3, 3), ([18, 18], 16, 5), ([2, 9], 7, 33)]
-        {
-            let case = Case::new(from, inputs, outputs);
+        let window = |side, stride, border| Window { side, stride, border };
+        for (window, from, inputs, outputs) in [
+            (Window::HALVING, [8, 10], 3, 20),
+            (Window::HALVING, [7, 5], 3, 16),
+            (Window::HALVING, [1, 1], 3, 3),
+            (Window::HALVING, [18, 18], 16, 5),
+            (Window::HALVING, [2, 9], 7, 33),
+            (window(4, 4, 1), [16, 20], 3, 20),
+            (window(4, 4, 1), [17, 19], 5, 4),
+            (window(2, 2, 0), [8, 7], 19, 16),
+            (window(7, 4, 3), [9, 30], 3, 8),
+            (window(5, 1, 4), [2, 3], 4, 3),
+            (window(1, 3, 0), [7, 8], 3, 3),
+        ] {
+            let case = Case::with(window, from, inputs, outputs);
             let order: Vec<usize> = (0..case.layer.positions()).rev().collect();
             for pixels in [false, true].into_iter().take(if inputs == 3 { 2 } else { 1 }) {
                 for kernels in Kernels::available() {
@@ -223,7 +242,7 @@ mod tests {
                             let wanted = 1.0 + case.reference(pixels, index, output);
                             assert!(
                                 (f64::from(value) - wanted).abs() < 1e-4,
-                                "{from:?} {index} {output}: {value} {wanted}"
+                                "{window:?} {from:?} {index} {output}: {value} {wanted}"
                             );
                         }
                     }

@@ -1,64 +1,17 @@
 //! What an image tower is made of.
 
+use super::stem::{Stem, StemLayer};
 use crate::{Error, Problem};
 
 /// The most blocks a tower may have, frequency blocks among them.
 pub const MAX_BLOCKS: usize = 48;
 
-/// The most layers of a convolutional stem.
-pub const MAX_STEM: usize = 5;
-
 const MAX_TOKENS: usize = 1 << 14;
 const MAX_WIDTH: usize = 1 << 13;
 const MAX_HIDDEN: usize = 1 << 16;
 const MAX_PATCH: usize = 1 << 8;
-/// Widest layer of a stem but the last: nine times as many inputs are the next layer's, and integer layers have a limit.
-const MAX_STEM_WIDTH: usize = 1 << 12;
 /// Longest side of the grid that the Fourier transform takes.
 const MAX_FREQUENCY_SIDE: usize = 64;
-
-/// Widths of a stem of 3×3 convolutions of stride 2 (Xiao et al., arXiv 2106.14881), the last one the tokens'. Without layers it stands for
-/// one linear embedding of each patch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stem {
-    widths: [u16; MAX_STEM],
-    count: u8,
-}
-
-impl Stem {
-    /// No layers: a patch embedding.
-    pub const NONE: Stem = Stem { widths: [0; MAX_STEM], count: 0 };
-
-    /// A stem with layers of these widths.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] for more than [`MAX_STEM`] layers or a width beyond the runtime's limits.
-    pub fn new(widths: &[usize]) -> Result<Self, Error> {
-        let mut stem = Stem { widths: [0; MAX_STEM], count: widths.len().min(MAX_STEM) as u8 };
-        if widths.len() > MAX_STEM {
-            return Err(Error::TooLarge);
-        }
-        for (to, &from) in stem.widths.iter_mut().zip(widths) {
-            *to = u16::try_from(from).map_err(|_| Error::TooLarge)?;
-        }
-        Ok(stem)
-    }
-
-    /// Whether there are no layers: a patch embedding.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// How many layers there are.
-    pub fn len(&self) -> usize {
-        if cfg!(feature = "mlip") { usize::from(self.count) } else { 0 }
-    }
-
-    /// Channels that come out of each layer.
-    pub fn widths(&self) -> impl ExactSizeIterator<Item = usize> + Clone + use<> {
-        self.widths.into_iter().take(self.len()).map(usize::from)
-    }
-}
 
 /// What of the tokens behind the last block becomes the embedding. Only towers that read a class token have one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,12 +96,7 @@ impl VisionShape {
 
     /// Input and output of each layer of the stem, first to last.
     pub fn stem_layers(&self) -> impl Iterator<Item = StemLayer> + use<> {
-        let mut layer = StemLayer { inputs: 0, outputs: 3, from: [0; 2], grid: self.image };
-        self.stem.widths().map(move |outputs| {
-            let (inputs, from) = (layer.outputs, layer.grid);
-            layer = StemLayer { inputs, outputs, from, grid: from.map(|side| side.div_ceil(2)) };
-            layer
-        })
+        self.stem.layers(self.image)
     }
 
     /// Complex coefficients of a channel in the frequency domain.
@@ -184,16 +132,7 @@ impl VisionShape {
             return invalid("edgelip.pooling");
         }
         if !self.stem.is_empty() {
-            let mut widths = self.stem.widths();
-            if widths.clone().any(|width| width == 0)
-                || widths.clone().last() != Some(self.width)
-                || self.patch != 1 << self.stem.len()
-            {
-                return invalid("edgelip.stem");
-            }
-            if widths.any(|width| width > MAX_STEM_WIDTH) {
-                return Err(Error::TooLarge);
-            }
+            self.stem.check(self.image, self.grid(), self.width)?;
         }
         let tokens = self.grid()[0].checked_mul(self.grid()[1]).ok_or(Error::TooLarge)?;
         let transforms = self.frequency_blocks == 0 || self.grid().iter().all(|&side| side <= MAX_FREQUENCY_SIDE);
@@ -207,30 +146,5 @@ impl VisionShape {
             return Err(Error::TooLarge);
         }
         Ok(())
-    }
-}
-
-/// One convolution of a stem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StemLayer {
-    /// Channels that go in.
-    pub inputs: usize,
-    /// Channels that come out.
-    pub outputs: usize,
-    /// Height and width of what goes in.
-    pub from: [usize; 2],
-    /// Height and width of what comes out, half of that.
-    pub grid: [usize; 2],
-}
-
-impl StemLayer {
-    /// Values under the convolution's window.
-    pub fn window(&self) -> usize {
-        9 * self.inputs
-    }
-
-    /// Positions of the window.
-    pub fn positions(&self) -> usize {
-        self.grid[0] * self.grid[1]
     }
 }

@@ -52,7 +52,7 @@ impl<'a> Embedding<'a> {
                 layers.iter_mut().zip(STEM).zip(shape.stem_layers()).enumerate()
             {
                 // Pixels are not quantised a second time.
-                let sizes = edge(precision, [layer.window(), layer.outputs], true);
+                let sizes = edge(precision, [layer.values(), layer.outputs], true);
                 let sizes = if index == 0 { sizes } else { LinearShape { precision, ..sizes } };
                 *convolution = loader.linear(None, name, sizes)?;
             }

@@ -4,7 +4,7 @@ use edgelip_kernels::Part;
 
 use crate::Error;
 use crate::model::{Guide, Metadata, Readout, invalid};
-use crate::plan::{MAX_BLOCKS, MAX_STEM, Merge, Plan, Pooling, Stem, VisionShape};
+use crate::plan::{Convolution, MAX_BLOCKS, MAX_STEM, Merge, Plan, Pooling, Stem, VisionShape, Window};
 
 /// Everything that decides which layers there are and what is done with them.
 pub(super) struct Settings {
@@ -75,8 +75,24 @@ impl Settings {
 
 fn stem(metadata: &Metadata<'_, '_>, key: &'static str) -> Result<Stem, Error> {
     let mut widths = [0; MAX_STEM];
-    let layers = metadata.list(key, &mut widths)?;
-    Stem::new(widths.part(..layers))
+    let count = metadata.list(key, &mut widths)?;
+    let each = |key, default: usize| {
+        let mut values = [default; MAX_STEM];
+        match metadata.optional(key, |metadata, key| metadata.list(key, &mut values))? {
+            Some(found) if found != count => Err(invalid(key)),
+            _ => Ok(values),
+        }
+    };
+    let Window { side, stride, border } = Window::HALVING;
+    let sides = each("edgelip.stem_sides", side)?;
+    let strides = each("edgelip.stem_strides", stride)?;
+    let borders = each("edgelip.stem_borders", border)?;
+    let mut layers = [Convolution::halving(0); MAX_STEM];
+    for (index, layer) in layers.iter_mut().enumerate() {
+        let window = Window { side: sides.at(index), stride: strides.at(index), border: borders.at(index) };
+        *layer = Convolution { outputs: widths.at(index), window };
+    }
+    Stem::new(layers.part(..count))
 }
 
 /// The guide, unless it has no strength.

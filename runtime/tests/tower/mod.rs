@@ -13,6 +13,8 @@ pub struct Shape {
     pub image: [usize; 2],
     pub patch: usize,
     pub stem: &'static [usize],
+    /// Side, stride and border of each convolution; empty for 3, 2 and 1.
+    pub windows: &'static [[usize; 3]],
     pub frequency_blocks: usize,
     pub width: usize,
     pub heads: usize,
@@ -37,6 +39,7 @@ pub const WHOLE: Shape = Shape {
     image: [40, 56],
     patch: 8,
     stem: &[7, 20, 24],
+    windows: &[],
     frequency_blocks: 2,
     width: 24,
     heads: 3,
@@ -69,6 +72,11 @@ pub struct Tower {
 impl Shape {
     pub fn grid(&self) -> [usize; 2] {
         self.image.map(|side| side / self.patch)
+    }
+
+    /// Side, stride and border of a convolution.
+    pub fn window(&self, index: usize) -> [usize; 3] {
+        self.windows.get(index).copied().unwrap_or([3, 2, 1])
     }
 
     pub fn coefficients(&self) -> usize {
@@ -129,6 +137,11 @@ impl Tower {
         set("schedule", list(shape.schedule));
         if !shape.stem.is_empty() {
             set("stem", list(shape.stem));
+            for (part, key) in ["stem_sides", "stem_strides", "stem_borders"].into_iter().enumerate() {
+                if !shape.windows.is_empty() {
+                    set(key, list(&shape.windows.iter().map(|window| window[part]).collect::<Vec<_>>()));
+                }
+            }
         }
         if shape.frequency_blocks > 0 {
             set("frequency_blocks", shape.frequency_blocks.to_string());
@@ -155,7 +168,8 @@ impl Tower {
             self.tensors.last_mut().unwrap().2 = vec![1, 3, 1, 1];
             let inputs = [3].iter().chain(shape.stem);
             for (index, (&inputs, &outputs)) in inputs.zip(shape.stem).enumerate() {
-                self.linear(&format!("vision.stem.{index}"), [9 * inputs, outputs], 1, index == 0, true);
+                let [side, ..] = shape.window(index);
+                self.linear(&format!("vision.stem.{index}"), [side * side * inputs, outputs], 1, index == 0, true);
             }
         }
         self.floats("vision.position", &[rows * columns, width], 0.5, 0.0);

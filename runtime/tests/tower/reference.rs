@@ -149,17 +149,19 @@ fn convolve(tower: &Tower, pixels: &[u8]) -> Rows {
             gelu(&mut map);
             outside = vec![0.0; map[0].len()];
         }
+        let [side, stride, border] = tower.shape.window(index);
         let cell = |y: usize, x: usize| {
-            let inside = (1..=height).contains(&y) && (1..=width).contains(&x);
-            if inside { &map[(y - 1) * width + x - 1] } else { &outside }
+            let inside = (border..border + height).contains(&y) && (border..border + width).contains(&x);
+            if inside { &map[(y - border) * width + x - border] } else { &outside }
         };
+        let [lines, columns] = [height, width].map(|length| (length + 2 * border - side) / stride + 1);
         let window = |index: usize| {
-            let (y, x) = (2 * (index / (width / 2)), 2 * (index % (width / 2)));
-            (0..9).flat_map(|k| cell(y + k / 3, x + k % 3).iter().copied()).collect()
+            let (y, x) = (stride * (index / columns), stride * (index % columns));
+            (0..side * side).flat_map(|k| cell(y + k / side, x + k % side).iter().copied()).collect()
         };
-        let windows = (0..height / 2 * (width / 2)).map(window).collect();
+        let windows = (0..lines * columns).map(window).collect();
         map = linear(tower, &windows, &format!("vision.stem.{index}"), outputs);
-        [height, width] = [height / 2, width / 2];
+        [height, width] = [lines, columns];
     }
     map
 }

@@ -1,6 +1,7 @@
 //! Towers with a stem, a frequency stage and a guide.
 
 use super::*;
+use crate::source::{Convolution, Window};
 
 /// Both domains, a grid of odd sides, and widths that no vector register divides.
 fn odd_mlip() -> Random {
@@ -10,9 +11,26 @@ fn odd_mlip() -> Random {
         image_size: [36, 20],
         patch: 4,
         activation: Activation::Gelu,
-        stem: vec![18, 42],
+        stem: vec![Convolution::halving(18), Convolution::halving(42)],
         frequency_blocks: 2,
         readout: Readout::Joint,
+        ..vision
+    };
+    Random::new(vision, random.model.text.unwrap(), 19)
+}
+
+/// Windows beside each other, the first ones beyond the image's edge: CatLIP's stem.
+fn catlip() -> Random {
+    let mut random = odd();
+    let vision = random.model.vision.take().unwrap();
+    let window = |side, border| Window { side, stride: side, border };
+    let vision = VisionConfig {
+        image_size: [48, 32],
+        patch: 16,
+        stem: [(10, window(4, 1)), (11, window(2, 0)), (42, window(2, 0))]
+            .map(|(outputs, window)| Convolution { outputs, window })
+            .into(),
+        pre_norm: false,
         ..vision
     };
     Random::new(vision, random.model.text.unwrap(), 19)
@@ -32,6 +50,8 @@ const GUIDE: Guide = Guide { strength: 0.7, semantic: 0.4 };
 fn without_merging_both_domains_are_the_checkpoints() {
     check_vision(odd_mlip(), Merge::None, &[], GUIDE);
     check_vision(even_mlip(), Merge::None, &[], Guide::default());
+    check_vision(catlip(), Merge::None, &[], Guide::default());
+    check_vision(catlip(), Merge::Ward, &[1, 1, 0], Guide::default());
 }
 
 #[test]

@@ -7,7 +7,8 @@ use ndarray::Array3;
 
 use crate::error::Error;
 use crate::source::{
-    ModelConfig, Pooling, PreprocessConfig, Provenance, Readout, Source, Tensor, TextConfig, VisionConfig,
+    Convolution, ModelConfig, Pooling, PreprocessConfig, Provenance, Readout, Source, Tensor, TextConfig, VisionConfig,
+    Window,
 };
 
 /// Random tensors of the right shapes.
@@ -83,11 +84,11 @@ impl Random {
         random
     }
 
-    fn stem(&mut self, widths: &[usize]) {
+    fn stem(&mut self, layers: &[Convolution]) {
         let mut inputs = 3;
-        for (layer, &outputs) in widths.iter().enumerate() {
-            let spread = 2.5 / (9.0 * inputs as f32).sqrt();
-            self.put(&format!("vision.stem.{layer}.weight"), &[outputs, inputs, 3, 3], spread);
+        for (layer, &Convolution { outputs, window: Window { side, .. } }) in layers.iter().enumerate() {
+            let spread = 2.5 / ((side * side * inputs) as f32).sqrt();
+            self.put(&format!("vision.stem.{layer}.weight"), &[outputs, inputs, side, side], spread);
             self.put(&format!("vision.stem.{layer}.bias"), &[outputs], 0.3);
             inputs = outputs;
         }

@@ -210,7 +210,7 @@ fn vision(file: String, vision: &Vision<'_>) -> Result<VisionReport> {
         },
         image: shape.image,
         patch: shape.patch,
-        stem: shape.stem.widths().collect(),
+        stem: shape.stem.convolutions().map(|layer| layer.outputs).collect(),
         embedding_macs: plan.embedding_macs(),
         frequency_blocks: shape.frequency_blocks,
         frequency_macs: if shape.frequency_blocks == 0 { 0 } else { plan.frequency_macs() },

@@ -28,7 +28,7 @@ fn print_vision(report: &VisionReport, out: &mut dyn Write) -> io::Result<()> {
     let mut rows = vec![("input", format!("{height}x{width} pixels, patches of {0}x{0}", report.patch))];
     if !report.stem.is_empty() {
         let widths: Vec<String> = report.stem.iter().map(usize::to_string).collect();
-        rows.push(("stem", format!("3x3 convolutions to {} channels", widths.join(", "))));
+        rows.push(("stem", format!("convolutions to {} channels", widths.join(", "))));
     }
     rows.push(("tower", tower(&report.tower)));
     if report.frequency_blocks > 0 {
