@@ -57,6 +57,12 @@ pub enum Error {
     /// onnxruntime can't be loaded, or can't load or run a graph.
     #[error("onnxruntime: {0}")]
     Ort(String),
+    /// A model whose work space does not fit into memory.
+    #[error("{bytes} bytes of memory are needed, more than there are: take a smaller model")]
+    Memory {
+        /// What is needed.
+        bytes: usize,
+    },
     /// Options or models that do not fit together.
     #[error("{0}")]
     Unusable(String),

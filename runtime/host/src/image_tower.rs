@@ -114,7 +114,7 @@ impl<'a> ImageTower<'a> {
     /// Makes room for images up to this size, so that [`ImageTower::load`] allocates nothing for them.
     ///
     /// # Errors
-    /// [`Error::Runtime`] if such an image can't be preprocessed, [`Error::Unusable`] if the memory is not there.
+    /// [`Error::Runtime`] if such an image can't be preprocessed, or [`Error::Memory`].
     pub fn reserve(&mut self, height: usize, width: usize) -> Result<(), Error> {
         grow(&mut self.scratch, self.preprocess.scratch_len(height, width)?)
     }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use craft::Models;
+use edgelip::display::Canvas;
+use edgelip_drawing::Notice;
 use serde_json::Value;
 
 /// The binary, behind an emulator if `EDGELIP_RUNNER` says so.
@@ -200,6 +202,43 @@ fn the_answer_is_drawn() {
     for wrong in ["png", "hologram", "fb:/dev/null"] {
         error(&scene.watch(&[str(&scene.photos), "--display", wrong]).output().unwrap());
     }
+}
+
+/// Asserts that a screen shows this error under this title.
+fn assert_told(screen: &Path, title: &str, error: &str) {
+    let text = error.trim_end().strip_prefix("error: ").unwrap();
+    let mut canvas = Canvas::new([320, 240]);
+    Notice { title, text }.draw(&mut canvas).unwrap();
+    assert!(image::open(screen).unwrap().into_rgb8().into_raw() == canvas.data(), "{title}: {text}");
+}
+
+#[test]
+fn errors_are_told_on_the_screen_too() {
+    let scene = Scene::new();
+    let [screen, missing, damaged] = ["screen.png", "none.onnx", "cut.onnx"].map(|name| scene.models.path(name));
+    let bytes = fs::read(&scene.model).unwrap();
+    fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    let (display, photos) = (format!("png:{}", screen.display()), str(&scene.photos));
+    let told = |title: &str, arguments: &[&str], input: Vec<u8>| {
+        let mut command = edgelip();
+        // A file needs nobody to keep its picture: there is no waiting.
+        command.args(["watch", "--display", &display, "--force", "--notice", "9999"]).args(arguments);
+        let error = error(&fed(&mut command, input));
+        assert_told(&screen, title, &error);
+        fs::remove_file(&screen).unwrap();
+        error
+    };
+    assert!(told("Model missing", &[photos, "--model", str(&missing)], vec![]).contains("No such file"));
+    told("Model missing", &[photos], vec![]);
+    told("Model damaged", &[photos, "--model", str(&damaged)], vec![]);
+    let vision = scene.models.path("vision.onnx");
+    told("Model refused", &[photos, "--model", str(&vision)], vec![]);
+    let model = ["--model", str(&scene.model)];
+    let with_model = |arguments: &[&'static str]| [&model[..], arguments].concat();
+    told("No labels", &with_model(&["/no/photos", "--labels", "a"]), vec![]);
+    told("No camera", &with_model(&["/no/camera"]), vec![]);
+    told("No camera", &with_model(&["-", "--size", "24x16"]), vec![0; 500]);
+    assert!(told("No camera", &with_model(&["-", "--size", "24x16"]), vec![]).contains("not a single frame"));
 }
 
 #[test]

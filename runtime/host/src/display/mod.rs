@@ -25,6 +25,11 @@ pub trait Display {
     /// Width and height in pixels.
     fn size(&self) -> [u32; 2];
 
+    /// Whether the last picture stays when this is dropped.
+    fn lasts(&self) -> bool {
+        false
+    }
+
     /// Shows a picture of this size.
     ///
     /// # Errors

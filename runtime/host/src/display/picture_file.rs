@@ -27,6 +27,10 @@ impl Display for PictureFile {
         self.size
     }
 
+    fn lasts(&self) -> bool {
+        true
+    }
+
     fn show(&mut self, canvas: &Canvas) -> Result<(), Error> {
         check(self, canvas)?;
         let [width, height] = self.size;

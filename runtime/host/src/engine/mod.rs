@@ -85,9 +85,7 @@ pub(crate) fn buffer(len: usize) -> Result<Vec<f32>, Error> {
 pub(crate) fn grow(buffer: &mut Vec<f32>, len: usize) -> Result<(), Error> {
     if buffer.len() < len {
         let bytes = len.saturating_mul(size_of::<f32>());
-        buffer
-            .try_reserve_exact(len - buffer.len())
-            .map_err(|_| Error::Unusable(format!("{bytes} bytes of memory are needed, more than there are")))?;
+        buffer.try_reserve_exact(len - buffer.len()).map_err(|_| Error::Memory { bytes })?;
         buffer.resize(len, 0.0);
     }
     Ok(())

@@ -20,7 +20,7 @@ impl<'a> NativeImage<'a> {
     /// Lends `threads` and all the memory that [`ImageEngine::run`] will need.
     ///
     /// # Errors
-    /// [`Error::Runtime`], or [`Error::Unusable`] if the memory is not there.
+    /// [`Error::Runtime`], or [`Error::Memory`].
     pub fn new(vision: Vision<'a>, threads: usize) -> Result<Self, Error> {
         let pool = Pool::new(threads);
         let scratch = buffer(vision.scratch_len(pool.workers())?)?;
@@ -65,7 +65,7 @@ impl<'a> NativeText<'a> {
     /// Lends `threads`; work space grows with the longest text.
     ///
     /// # Errors
-    /// [`Error::Unusable`] if the memory is not there.
+    /// [`Error::Memory`].
     pub fn new(text: Text<'a>, threads: usize) -> Result<Self, Error> {
         let embedding = buffer(text.embedding())?;
         Ok(NativeText { text, pool: Pool::new(threads), scratch: Vec::new(), embedding })

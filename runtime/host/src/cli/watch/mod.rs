@@ -1,9 +1,11 @@
 //! `edgelip watch`: what a camera sees, as it sees it.
 
 mod answer;
+mod failure;
 mod health;
 mod screens;
 mod settings;
+mod silence;
 mod source;
 mod stop;
 mod values;
@@ -20,11 +22,13 @@ use edgelip::{Classifier, LabelBank, LabelSource, Mapping, Options, TextTower};
 use edgelip_runtime::steady::Steady;
 
 use super::options::at;
-use super::{Outcome, complain, describe, milliseconds_since};
+use super::{Outcome, complain, describe, is_broken_pipe, milliseconds_since, warn};
 use answer::Answer;
+use failure::Failure;
 use health::Health;
 use screens::Screens;
 use settings::Settings;
+use silence::Silence;
 use stop::Stop;
 
 /// Label what a camera sees, frame by frame
@@ -60,53 +64,87 @@ pub struct Args {
 /// How long to wait for a frame before looking whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// For how long an error stays on a screen.
+const NOTICE: Duration = Duration::from_secs(10);
+
 /// Runs the command.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
     let settings = match &args.profile {
         Some(profile) => args.settings.clone().or(Settings::read(profile)?),
         None => args.settings.clone(),
     };
-    let path = settings.model.as_deref().context("the model is missing: give --model, or put it into the profile")?;
-    let labels = labels(&settings)?;
-    let mapping = Mapping::open(path)?;
+    let stop = Stop::on_signals()?;
+    let mut screens = Screens::open(&settings, args.force)?;
+    let Failure { title, error } = match watch(&settings, &stop, &mut screens, out) {
+        Ok(outcome) => return Ok(outcome),
+        Err(failure) => failure,
+    };
+    let text = describe(&error);
+    if is_broken_pipe(&error) || !screens.tell(title, &text) {
+        return Err(error);
+    }
+    complain(text);
+    if screens.fade() {
+        stop.wait(settings.notice.map_or(NOTICE, |seconds| Duration::from_secs(seconds.into())));
+    }
+    Ok(Outcome::Incomplete)
+}
+
+/// Labels frames until there are no more, or somebody wants it to end.
+fn watch(settings: &Settings, stop: &Stop, screens: &mut Screens, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    let path = settings.model.as_deref().ok_or_else(Failure::no_model)?;
+    let labels = labels(settings)?;
+    let mapping = Mapping::open(path).map_err(Failure::model)?;
     mapping.prefetch();
     let options = Options { engine: Engine::Native, threads: settings.threads(), ..Options::default() };
-    let mut classifier = at(path, Classifier::open(&mapping, path, &options, labels))?;
-    let capture = Capture::start(source::open(&settings)?)?;
-    let stop = Stop::on_signals()?;
-    let screens = Screens::open(&settings, args.force)?;
+    let mut classifier = at(path, Classifier::open(&mapping, path, &options, labels)).map_err(Failure::model)?;
     if settings.show_merging.unwrap_or(false) {
         classifier.trace();
     }
-    let mut watch = Watch::new(classifier, path, &settings, screens);
+    let source = source::open(settings).map_err(Failure::no_camera)?;
+    let capture = Capture::start(source).map_err(Failure::no_camera)?;
+    let mut watch = Watch::new(classifier, path, settings, screens);
+    let mut silence = Silence::new(settings.fps.map(|fps| fps.0));
     let mut outcome = Outcome::Done;
     while !stop.is_asked_for() && settings.frames.is_none_or(|frames| watch.health.frames < frames) {
-        match capture.next(PATIENCE)? {
+        let seen = watch.health.frames > 0;
+        let lost = if seen { Failure::camera_lost } else { Failure::no_camera };
+        match capture.next(PATIENCE).map_err(lost)? {
             Next::Frame(frame) => {
-                watch.look(&frame, capture.dropped(), out)?;
+                watch.look(&frame, capture.dropped(), out).map_err(Failure::frame)?;
                 capture.give_back(frame);
+                silence.ends(Instant::now());
             }
             Next::Skipped(error) => {
                 complain(describe(&error.into()));
                 outcome = Outcome::Incomplete;
             }
-            Next::Waiting => {}
-            Next::End => break,
+            Next::Waiting => {
+                if let Some(time) = silence.lasts(Instant::now()) {
+                    let text = format!("no frame for {:.0} s", time.as_secs_f64());
+                    warn(&text);
+                    watch.screens.tell("Camera silent", &text);
+                }
+            }
+            Next::End if seen || outcome == Outcome::Incomplete => break,
+            Next::End => return Err(lost(edgelip::Error::Unusable("there was not a single frame".into()))),
         }
     }
     Ok(outcome)
 }
 
-fn labels(settings: &Settings) -> Result<LabelSource> {
-    let Some(set) = settings.label_set()? else { return Ok(LabelSource::Model) };
-    let path = settings.text.as_deref().context("labels need a text tower: give it with --text")?;
-    bank(path, &set, settings).map(LabelSource::Bank)
+fn labels(settings: &Settings) -> Result<LabelSource, Failure> {
+    let Some(set) = settings.label_set().map_err(Failure::labels)? else { return Ok(LabelSource::Model) };
+    let path = settings.text.as_deref().context("labels need a text tower: give it with --text");
+    bank(path.map_err(Failure::labels)?, &set, settings).map(LabelSource::Bank)
 }
 
-fn bank(path: &Path, set: &LabelSet, settings: &Settings) -> Result<LabelBank> {
-    let mapping = Mapping::open(path)?;
-    let mut tower = at(path, TextTower::open(&mapping, path, Engine::Native, settings.threads()))?;
-    at(path, LabelBank::embed(set, &settings.templates()?, &mut tower, &mut |_| {}))
+fn bank(path: &Path, set: &LabelSet, settings: &Settings) -> Result<LabelBank, Failure> {
+    let templates = settings.templates().map_err(Failure::labels)?;
+    let mapping = Mapping::open(path).map_err(Failure::model)?;
+    let tower = TextTower::open(&mapping, path, Engine::Native, settings.threads());
+    let mut tower = at(path, tower).map_err(Failure::model)?;
+    at(path, LabelBank::embed(set, &templates, &mut tower, &mut |_| {})).map_err(Failure::labels)
 }
 
 /// A model that watches.
@@ -117,7 +155,7 @@ struct Watch<'a> {
     steady: Steady,
     smooth: Vec<f32>,
     health: Health,
-    screens: Screens,
+    screens: &'a mut Screens,
     top: usize,
     json: bool,
     /// The label that was printed last.
@@ -125,7 +163,7 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(classifier: Classifier<'a>, path: &Path, settings: &Settings, screens: Screens) -> Self {
+    fn new(classifier: Classifier<'a>, path: &Path, settings: &Settings, screens: &'a mut Screens) -> Self {
         let names: Vec<_> = classifier.names().into_iter().map(String::from).collect();
         Watch {
             smooth: vec![0.0; names.len()],

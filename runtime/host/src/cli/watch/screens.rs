@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use edgelip::Classifier;
 use edgelip::camera::Frame;
 use edgelip::display::{Canvas, Display, PictureFile};
-use edgelip_drawing::{Cost, Label, Photo, Regions, Report, Screen};
+use edgelip_drawing::{Cost, Label, Notice, Photo, Regions, Report, Screen};
 
 use super::answer::Answer;
 use super::settings::Settings;
@@ -57,6 +57,21 @@ impl Screens {
             display.show(canvas)?;
         }
         Ok(())
+    }
+
+    /// Draws and shows a notice. Whether there is any screen that it is on.
+    pub fn tell(&mut self, title: &str, text: &str) -> bool {
+        let mut told = false;
+        for (display, canvas) in &mut self.0 {
+            let Ok(()) = Notice { title, text }.draw(canvas);
+            told |= display.show(canvas).is_ok();
+        }
+        told
+    }
+
+    /// Whether any of them shows something else when the program has ended.
+    pub fn fade(&self) -> bool {
+        self.0.iter().any(|(display, _)| !display.lasts())
     }
 }
 

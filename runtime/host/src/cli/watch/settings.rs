@@ -97,6 +97,10 @@ pub struct Settings {
     #[arg(long, value_name = "SCREEN")]
     pub display: Vec<String>,
 
+    /// For how many seconds an error stays on the screen before the program ends [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub notice: Option<u16>,
+
     /// Size of png pictures, and of a panel as it is mounted [default: 320x240]
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     pub display_size: Option<Size>,
@@ -217,6 +221,7 @@ impl Settings {
             margin: self.margin.or(others.margin),
             hold: self.hold.or(others.hold),
             display: if self.display.is_empty() { others.display } else { self.display },
+            notice: self.notice.or(others.notice),
             display_size: self.display_size.or(others.display_size),
             show_merging: self.show_merging.or(others.show_merging),
             panel_dc: self.panel_dc.or(others.panel_dc),
