@@ -112,8 +112,9 @@ impl Layout {
     /// Parameters of a tower, `vision` or `text`.
     pub fn parameters(&self, tower: &str) -> u64 {
         let of_tower = self.parts.tensors.iter().filter(|(canonical, _)| canonical.split('.').next() == Some(tower));
-        let names: BTreeSet<&str> = of_tower.map(|(_, stored)| stored.name.as_str()).collect();
-        let shapes = names.into_iter().filter_map(|name| self.checkpoint.shape(name));
+        let names: BTreeSet<String> =
+            of_tower.flat_map(|(_, stored)| stored.view.others().into_iter().chain([stored.name.clone()])).collect();
+        let shapes = names.iter().filter_map(|name| self.checkpoint.shape(name));
         shapes.map(|shape| shape.iter().product::<usize>() as u64).sum()
     }
 
@@ -212,7 +213,8 @@ impl Source for Layout {
 
     fn tensor(&self, name: &str) -> Result<Tensor, Error> {
         let stored = self.parts.tensors.get(name).ok_or_else(|| Error::MissingTensor(name.into()))?;
-        let mut tensor = stored.view.of(self.checkpoint.tensor(&stored.name)?);
+        let read = |name: &str| self.checkpoint.tensor(name);
+        let mut tensor = stored.view.of(read(&stored.name)?, read)?;
         match name {
             "vision.position" => {
                 let vision = self.parts.model.vision()?;

@@ -44,11 +44,31 @@ pub(super) enum View {
     Zeros,
     /// The same values in another shape.
     Shaped(Vec<usize>),
+    /// A table `[1, rows, width]` as `[1 + rows, width]`, zeros in front: places without one for the class token.
+    BehindZeros,
+    /// The identity matrix as wide as a vector: a projection that changes nothing.
+    Identity,
+    /// Each row times a value of another tensor: a layer and the scale behind it.
+    Scaled(String),
+    /// A convolution's weight times what the BatchNorm of this name behind it multiplies with.
+    BatchScaled(String),
+    /// What the BatchNorm of this name, whose bias is taken, adds to a convolution without bias.
+    BatchShift(String),
 }
 
+/// What BatchNorms add to the variance in every library that has one here.
+const BATCH_NORM_EPS: f64 = 1e-5;
+
 impl View {
-    /// The canonical tensor; one whose shape was not checked before comes back as it is.
-    pub(super) fn of(&self, mut tensor: Tensor) -> Tensor {
+    /// The canonical tensor; one whose shape was not checked before comes back as it is. `other` reads what else it is made of.
+    ///
+    /// # Errors
+    /// Those of `other`.
+    pub(super) fn of(
+        &self,
+        mut tensor: Tensor,
+        other: impl Fn(&str) -> Result<Tensor, Error>,
+    ) -> Result<Tensor, Error> {
         match self {
             View::Whole => {}
             View::Part { index, of } => {
@@ -71,9 +91,69 @@ impl View {
             }
             View::Zeros => tensor.data.fill(0.0),
             View::Shaped(shape) => tensor.shape.clone_from(shape),
+            View::BehindZeros => {
+                if let [1, rows, width] = tensor.shape[..] {
+                    tensor.data.splice(..0, std::iter::repeat_n(0.0, width));
+                    tensor.shape = vec![1 + rows, width];
+                }
+            }
+            View::Identity => {
+                let width = tensor.data.len();
+                let data = (0..width * width).map(|i| f32::from(i / width == i % width)).collect();
+                tensor = Tensor { shape: vec![width; 2], data };
+            }
+            View::Scaled(name) => {
+                let by = other(name)?.data.into_iter().map(f64::from);
+                scale_rows(&mut tensor, by);
+            }
+            View::BatchScaled(norm) => {
+                let [gain, variance] = [other(&format!("{norm}.weight"))?, other(&format!("{norm}.running_var"))?];
+                scale_rows(&mut tensor, batch_factors(&gain, &variance));
+            }
+            View::BatchShift(norm) => {
+                let [gain, variance] = [other(&format!("{norm}.weight"))?, other(&format!("{norm}.running_var"))?];
+                let mean = other(&format!("{norm}.running_mean"))?;
+                let shifts =
+                    batch_factors(&gain, &variance).zip(&mean.data).map(|(factor, &mean)| factor * f64::from(mean));
+                for (value, shift) in tensor.data.iter_mut().zip(shifts) {
+                    *value = (f64::from(*value) - shift) as f32;
+                }
+            }
         }
-        tensor
+        Ok(tensor)
     }
+
+    /// Puts `prefix` before the names of other tensors.
+    fn prefix(&mut self, prefix: &str) {
+        if let View::Scaled(name) | View::BatchScaled(name) | View::BatchShift(name) = self {
+            name.insert_str(0, prefix);
+        }
+    }
+
+    /// The names of the other tensors that it is made of.
+    pub(super) fn others(&self) -> Vec<String> {
+        match self {
+            View::Scaled(name) => vec![name.clone()],
+            View::BatchScaled(norm) | View::BatchShift(norm) => {
+                ["weight", "running_mean", "running_var"].map(|part| format!("{norm}.{part}")).into()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Multiplies each row of a tensor.
+fn scale_rows(tensor: &mut Tensor, factors: impl ExactSizeIterator<Item = f64>) {
+    let length = tensor.data.len() / factors.len().max(1);
+    for (row, factor) in tensor.data.chunks_mut(length.max(1)).zip(factors) {
+        row.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
+    }
+}
+
+/// What a BatchNorm multiplies each channel with.
+fn batch_factors<'t>(gain: &'t Tensor, variance: &'t Tensor) -> impl ExactSizeIterator<Item = f64> + 't {
+    let pairs = gain.data.iter().zip(&variance.data);
+    pairs.map(|(&gain, &variance)| f64::from(gain) / (f64::from(variance) + BATCH_NORM_EPS).sqrt())
 }
 
 /// Adds a tensor.
@@ -122,10 +202,9 @@ pub(super) fn match_tensors(
     let mut problems = Vec::new();
     let mut tensors = BTreeMap::new();
     let mut known = BTreeSet::new();
-    for Expected { canonical, name, shape, view } in expected {
-        let name = format!("{prefix}{name}");
-        if known.insert(name.clone()) {
-            match checkpoint.shape(&name) {
+    let mut check = |name: &str, shape: &[usize], known: &mut BTreeSet<String>| {
+        if known.insert(name.into()) {
+            match checkpoint.shape(name) {
                 None => problems.push(format!("`{name}` is missing")),
                 Some(found) if found != shape && !(shape.is_empty() && found == [1]) => {
                     problems.push(format!("`{name}` is {found:?}, but {says} makes it {shape:?}"));
@@ -133,6 +212,13 @@ pub(super) fn match_tensors(
                 Some(_) => {}
             }
         }
+    };
+    for Expected { canonical, name, shape, mut view } in expected {
+        let name = format!("{prefix}{name}");
+        view.prefix(prefix);
+        check(&name, &shape, &mut known);
+        // What a tensor is scaled with or shifted by has one value for each row.
+        view.others().iter().for_each(|other| check(other, shape.get(..1).unwrap_or(&[]), &mut known));
         tensors.insert(canonical, Stored { name, view });
     }
     for name in checkpoint.names() {
@@ -144,4 +230,50 @@ pub(super) fn match_tensors(
         return Ok(tensors);
     }
     Err(Error::Tensors { path: checkpoint.path().into(), problems })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(shape: &[usize], data: &[f32]) -> Tensor {
+        Tensor { shape: shape.to_vec(), data: data.to_vec() }
+    }
+
+    #[test]
+    fn batch_norms_move_into_convolutions() {
+        let (gain, bias, mean, variance) = ([2.0, -1.0], [0.5, 0.25], [1.0, -4.0], [4.0, 0.25]);
+        let other = |name: &str| {
+            let data = match name {
+                "bn.weight" => gain,
+                "bn.running_mean" => mean,
+                "bn.running_var" => variance,
+                _ => return Err(Error::MissingTensor(name.into())),
+            };
+            Ok(tensor(&[2], &data))
+        };
+        let weight = [3.0, 5.0, 7.0, 11.0];
+        let scaled = View::BatchScaled("bn".into()).of(tensor(&[2, 2, 1, 1], &weight), other).expect("there");
+        let shift = View::BatchShift("bn".into()).of(tensor(&[2], &bias), other).expect("there");
+        for (row, input) in [[1.0, -2.0], [0.5, 3.0]].into_iter().enumerate() {
+            let dot =
+                |weight: &[f32]| f64::from(weight[2 * row]) * input[0] + f64::from(weight[2 * row + 1]) * input[1];
+            let normed = (dot(&weight) - f64::from(mean[row])) / (f64::from(variance[row]) + 1e-5).sqrt();
+            let expected = normed * f64::from(gain[row]) + f64::from(bias[row]);
+            assert!((dot(&scaled.data) + f64::from(shift.data[row]) - expected).abs() < 1e-5);
+        }
+        assert!(View::BatchScaled("norm".into()).of(tensor(&[2, 1], &[1.0; 2]), other).is_err());
+    }
+
+    #[test]
+    fn rows_are_scaled_prepended_and_made() {
+        let none = |name: &str| Err(Error::MissingTensor(name.into()));
+        let by = |_: &str| Ok(tensor(&[2], &[2.0, -1.0]));
+        let scaled = View::Scaled("by".into()).of(tensor(&[2, 2], &[1.0, 2.0, 3.0, 4.0]), by).expect("there");
+        assert_eq!(scaled.data, [2.0, 4.0, -3.0, -4.0]);
+        let places = View::BehindZeros.of(tensor(&[1, 2, 2], &[1.0, 2.0, 3.0, 4.0]), none).expect("there");
+        assert_eq!(places, tensor(&[3, 2], &[0.0, 0.0, 1.0, 2.0, 3.0, 4.0]));
+        let identity = View::Identity.of(tensor(&[2], &[5.0, 6.0]), none).expect("there");
+        assert_eq!(identity, tensor(&[2, 2], &[1.0, 0.0, 0.0, 1.0]));
+    }
 }
