@@ -14,8 +14,10 @@ const EXAMPLES: &str = "\
 Examples:
   edgelip-export clip-vit-base-patch16 --compression 0.5 --dry-run
       What would become of the model: tokens in each block, multiply-adds, bytes.
-  edgelip-export clip-vit-base-patch16 -o model.onnx --compression 0.5 --labels labels.txt --templates imagenet-80
+  edgelip-export clip-vit-base-patch16 -o model.onnx --compression 0.5 --labels labels.txt --templates openai-80
       Half of the arithmetic, and the labels of a file baked in.
+  edgelip-export clip-vit-base-patch16 -o model.onnx --labels imagenet --templates openai-80
+      The thousand classes of ImageNet, 80 prompts each, as CLIP is compared by.
   edgelip-export clip-vit-base-patch32 -o model.onnx --text text.onnx --precision int8
       Both towers, so that labels can be made on the board.
   edgelip-export mlip-tiny -o model.onnx --compression 0.5 --labels labels.txt --text-model minilm.onnx
@@ -88,8 +90,9 @@ pub struct Args {
     #[arg(long, value_name = "FOLDER|FILE")]
     pub tokenizer: Option<PathBuf>,
 
-    /// Labels to bake in: one a line, CSV, a JSON list, or a JSON object of labels and prompts
-    #[arg(long, value_name = "FILE")]
+    /// Labels to bake in: one a line, CSV, a JSON list, or a JSON object of labels and prompts; or the known set imagenet, the thousand
+    /// classes of ImageNet (./imagenet is a file of that name)
+    #[arg(long, value_name = "FILE|SET")]
     pub labels: Option<PathBuf>,
 
     /// A text tower that was exported already, to make the labels with; for a checkpoint that has none of its own
@@ -100,7 +103,7 @@ pub struct Args {
     #[arg(long, value_name = "PROMPT")]
     pub template: Vec<String>,
 
-    /// Prompts from a file, one a line, or a known set: imagenet-80, simple-7, photo, none
+    /// Prompts from a file, one a line, or a known set: openai-80 (also imagenet-80), simple-7, photo, none
     #[arg(long, value_name = "FILE|SET")]
     pub templates: Option<String>,
 

@@ -24,7 +24,7 @@ impl Wanted {
     /// Reads what the options name; `None` if no labels are asked for.
     pub fn read(args: &Args) -> Result<Option<Wanted>> {
         let Some(path) = &args.labels else { return Ok(None) };
-        let labels = LabelSet::read(path)?;
+        let labels = LabelSet::resolve(path)?;
         let templates = match &args.templates {
             Some(name) => templates::resolve(name)?,
             None if args.template.is_empty() => vec![DEFAULT_TEMPLATE.to_owned()],

@@ -94,7 +94,8 @@ fn row(label: &Label, templates: &[String], worker: &mut Worker<'_>, embedding: 
 
 fn prompts(label: &Label, templates: &[String]) -> Vec<String> {
     let patterns = if label.prompts.is_empty() { templates } else { &label.prompts };
-    patterns.iter().map(|pattern| pattern.replace("{}", &label.name)).collect()
+    let spoken = label.spoken.as_ref().unwrap_or(&label.name);
+    patterns.iter().map(|pattern| pattern.replace("{}", spoken)).collect()
 }
 
 fn norm(row: &[f32]) -> f64 {
@@ -108,9 +109,11 @@ mod tests {
     #[test]
     fn own_prompts_replace_the_templates() {
         let templates = ["a photo of a {}.".to_string(), "{}, {}".to_string()];
-        let mut label = Label { name: "cat".into(), prompts: Vec::new() };
+        let mut label = Label { name: "cat".into(), spoken: None, prompts: Vec::new() };
         assert_eq!(prompts(&label, &templates), ["a photo of a cat.", "cat, cat"]);
         label.prompts = vec!["my {}".into(), "a pet".into()];
         assert_eq!(prompts(&label, &templates), ["my cat", "a pet"]);
+        label.spoken = Some("tomcat".into());
+        assert_eq!(prompts(&label, &templates), ["my tomcat", "a pet"]);
     }
 }

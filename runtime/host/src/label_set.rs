@@ -1,5 +1,7 @@
 //! Label names and the prompts that stand for them, before any arithmetic.
 
+pub mod known;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -14,8 +16,17 @@ pub const DEFAULT_TEMPLATE: &str = "a photo of a {}.";
 pub struct Label {
     /// What is shown.
     pub name: String,
-    /// Texts that describe it, in which `{}` stands for the name; if empty, the templates are used.
+    /// What prompts say for it, if not the name: that of two labels that are called the same.
+    pub spoken: Option<String>,
+    /// Texts that describe it, in which `{}` stands for it; if empty, the templates are used.
     pub prompts: Vec<String>,
+}
+
+impl Label {
+    /// One that templates are for.
+    fn named(name: impl Into<String>) -> Self {
+        Label { name: name.into(), spoken: None, prompts: Vec::new() }
+    }
 }
 
 /// Labels without duplicates, at least one.
@@ -28,8 +39,7 @@ impl LabelSet {
     /// # Errors
     /// [`Error::Labels`] if there are none, one is empty, spans lines or is there twice; `origin` says where they come from.
     pub fn from_names<S: AsRef<str>>(origin: &str, names: impl IntoIterator<Item = S>) -> Result<Self, Error> {
-        let labels =
-            names.into_iter().map(|name| Label { name: name.as_ref().trim().to_string(), prompts: Vec::new() });
+        let labels = names.into_iter().map(|name| Label::named(name.as_ref().trim()));
         Self::checked(origin, labels.collect())
     }
 
@@ -138,7 +148,7 @@ fn lines(text: &str) -> Vec<Label> {
     let names: Vec<&str> = content_lines(text).collect();
     let all_synsets = names.iter().all(|line| without_synset(line).is_some());
     let name = |line: &&str| if all_synsets { without_synset(line).unwrap_or(line) } else { line }.to_string();
-    names.iter().map(|line| Label { name: name(line), prompts: Vec::new() }).collect()
+    names.iter().map(|line| Label::named(name(line))).collect()
 }
 
 fn without_synset(line: &str) -> Option<&str> {
@@ -155,9 +165,7 @@ fn json(origin: &str, text: &str) -> Result<Vec<Label>, Error> {
         other => Err(refuse(&format!("`{other}` is not a text"))),
     };
     match serde_json::from_str(text).map_err(|error| refuse(&format!("not JSON: {error}")))? {
-        Value::Array(names) => {
-            names.into_iter().map(|name| Ok(Label { name: string(name)?, prompts: Vec::new() })).collect()
-        }
+        Value::Array(names) => names.into_iter().map(|name| Ok(Label::named(string(name)?))).collect(),
         Value::Object(_) => entries(origin, text)?
             .into_iter()
             .map(|(name, prompts)| {
@@ -168,7 +176,7 @@ fn json(origin: &str, text: &str) -> Result<Vec<Label>, Error> {
                 if prompts.is_empty() || prompts.iter().any(String::is_empty) {
                     return Err(refuse(&format!("label `{name}` has an empty prompt or none")));
                 }
-                Ok(Label { name: name.trim().to_string(), prompts })
+                Ok(Label { prompts, ..Label::named(name.trim()) })
             })
             .collect(),
         _ => Err(refuse("neither a list of names nor an object of names and prompts")),
@@ -220,7 +228,7 @@ fn csv(origin: &str, text: &str) -> Result<Vec<Label>, Error> {
         .map(|(index, row)| {
             let name = row.get(column);
             let name = name.ok_or_else(|| Error::labels(origin, format!("row {} has no label", index + 1)))?;
-            Ok(Label { name: name.to_string(), prompts: Vec::new() })
+            Ok(Label::named(name))
         })
         .collect()
 }

@@ -54,7 +54,7 @@ impl Model {
     /// :param labels: Names to choose from. By default those in the model's file.
     /// :param top: How many to return; None for all of them.
     /// :param template: A prompt with {} for the name, or several, whose embeddings are averaged; or the name of a known set:
-    ///     imagenet-80, simple-7, photo, none.
+    ///     openai-80, simple-7, photo, none.
     /// :param text: The text tower's file, instead of the one that the model was opened with.
     /// :returns: Pairs of name and score, best first.
     #[pyo3(signature = (image, labels = None, *, top = Some(5), template = None, text = None))]

@@ -33,8 +33,8 @@ pub struct Args {
     #[arg(long, value_name = "A,B,…")]
     labels: Option<String>,
 
-    /// A file of such labels: one a line, CSV or JSON
-    #[arg(long, value_name = "FILE", conflicts_with = "labels")]
+    /// A file of such labels (one a line, CSV or JSON), or the known set imagenet
+    #[arg(long, value_name = "FILE|SET", conflicts_with = "labels")]
     labels_file: Option<PathBuf>,
 
     /// The text tower that embeds them
@@ -106,7 +106,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
 fn label_source(args: &Args) -> Result<LabelSource> {
     let set = match (&args.labels, &args.labels_file) {
         (Some(list), _) => LabelSet::from_list("--labels", list)?,
-        (None, Some(file)) => LabelSet::read(file)?,
+        (None, Some(file)) => LabelSet::resolve(file)?,
         (None, None) => {
             if args.text.is_some() || !args.templates.template.is_empty() || args.templates.templates.is_some() {
                 bail!("--text and --template are for labels; give --labels or --labels-file");

@@ -18,14 +18,16 @@ use super::options::{EngineArgs, TemplateArgs, at, make_bank, with_file};
 #[command(after_help = "\
 Examples:
   edgelip labels --model model.onnx --text text.onnx cat dog \"red apple\" -o pets.onnx
-  edgelip labels --model model.onnx --text text.onnx --file labels.txt --template \"a photo of a {}.\" --template \"a drawing of a {}.\" -o model.onnx --force")]
+  edgelip labels --model model.onnx --text text.onnx --file labels.txt --template \"a photo of a {}.\" --template \"a drawing of a {}.\" -o model.onnx --force
+  edgelip labels --model model.onnx --text text.onnx --file imagenet --templates openai-80 -o imagenet.onnx")]
 pub struct Args {
     /// Label names
     #[arg(value_name = "NAME", required_unless_present = "file")]
     names: Vec<String>,
 
-    /// A file of labels: one a line, CSV, or JSON (a list of names, or an object of names and prompts)
-    #[arg(short, long, value_name = "FILE", conflicts_with = "names")]
+    /// A file of labels: one a line, CSV, or JSON (a list of names, or an object of names and prompts); or the known set imagenet, the
+    /// thousand classes of ImageNet (./imagenet is a file of that name)
+    #[arg(short, long, value_name = "FILE|SET", conflicts_with = "names")]
     file: Option<PathBuf>,
 
     /// The image tower
@@ -54,7 +56,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
     let set = match &args.file {
-        Some(file) => LabelSet::read(file)?,
+        Some(file) => LabelSet::resolve(file)?,
         None => LabelSet::from_names("labels", &args.names)?,
     };
     let templates = args.templates.read()?;

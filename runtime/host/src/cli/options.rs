@@ -144,7 +144,7 @@ pub struct TemplateArgs {
     #[arg(long = "template", value_name = "PROMPT")]
     pub template: Vec<String>,
 
-    /// Prompts from a file, one a line, or a known set: imagenet-80, simple-7, photo, none
+    /// Prompts from a file, one a line, or a known set: openai-80 (also imagenet-80), simple-7, photo, none
     #[arg(long, value_name = "FILE|SET", conflicts_with = "template")]
     pub templates: Option<String>,
 }

@@ -29,8 +29,8 @@ pub struct Settings {
     #[arg(long, value_name = "A,B,…")]
     pub labels: Option<String>,
 
-    /// A file of such labels: one a line, CSV or JSON
-    #[arg(long, value_name = "FILE", conflicts_with = "labels")]
+    /// A file of such labels (one a line, CSV or JSON), or the known set imagenet
+    #[arg(long, value_name = "FILE|SET", conflicts_with = "labels")]
     pub labels_file: Option<PathBuf>,
 
     /// The text tower that embeds them
@@ -41,7 +41,7 @@ pub struct Settings {
     #[arg(long, value_name = "PROMPT")]
     pub template: Vec<String>,
 
-    /// Prompts from a file, one a line, or a known set: imagenet-80, simple-7, photo, none
+    /// Prompts from a file, one a line, or a known set: openai-80 (also imagenet-80), simple-7, photo, none
     #[arg(long, value_name = "FILE|SET", conflicts_with = "template")]
     pub templates: Option<String>,
 
@@ -241,7 +241,7 @@ impl Settings {
     pub fn label_set(&self) -> Result<Option<LabelSet>> {
         Ok(match (&self.labels, &self.labels_file) {
             (Some(list), _) => Some(LabelSet::from_list("labels", list)?),
-            (None, Some(file)) => Some(LabelSet::read(file)?),
+            (None, Some(file)) => Some(LabelSet::resolve(file)?),
             (None, None) => None,
         })
     }
