@@ -79,7 +79,7 @@ pub trait Source {
 /// What a checkpoint is, whatever its layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// The kind of model, as the file's metadata names it: `clip`, `siglip`, `mlip`, `bert`.
+    /// The kind of model, as the file's metadata names it: `clip`, `siglip`, `mlip`, `vit`, `bert`.
     pub family: String,
     /// Length of an embedding, the same for both towers.
     pub embedding: usize,

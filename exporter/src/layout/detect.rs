@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::fields::Fields;
-use super::{Options, Parts, bert, bert_config, clip, open_clip, siglip};
+use super::{Options, Parts, bert, bert_config, clip, open_clip, siglip, timm};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 
@@ -31,6 +31,7 @@ const LAYOUTS: &[Row] = &[
         is: |found| found.has(open_clip::CONVOLUTION) && found.holds(RESIDUAL_BLOCKS),
         open: open_clip::open,
     },
+    Row { name: "timm ViT", is: |found| found.has(timm::FUSED) || !found.architecture.is_empty(), open: timm::open },
     Row { name: "MLIP of edgelip-train", is: |found| found.model_type == "mlip", open: clip::open },
     Row {
         name: "Hugging Face SigLIP",
@@ -76,6 +77,8 @@ pub(super) struct Found {
     pub(super) checkpoint: Checkpoint,
     /// What `config.json` says, if anything.
     pub(super) model_type: String,
+    /// The name that timm's `config.json` has for a model, if it is one.
+    pub(super) architecture: String,
     pub(super) options: Options,
 }
 
@@ -89,8 +92,9 @@ impl Found {
         }
         let folder = checkpoint.folder().to_path_buf();
         let config = folder.join("config.json");
-        let model_type = if config.exists() { Fields::read(&config)?.text("model_type", "")? } else { String::new() };
-        Ok(Found { path: path.into(), folder, checkpoint, model_type, options: options.clone() })
+        let config = if config.exists() { Fields::read(&config)? } else { Fields::default() };
+        let (model_type, architecture) = (config.text("model_type", "")?, config.text("architecture", "")?);
+        Ok(Found { path: path.into(), folder, checkpoint, model_type, architecture, options: options.clone() })
     }
 
     /// Whether a file lies in the folder that was given.

@@ -7,6 +7,8 @@ mod bert;
 mod bert_config;
 mod clip;
 mod clip_config;
+#[cfg(test)]
+mod crafted;
 mod detect;
 mod fields;
 mod mlip;
@@ -18,6 +20,9 @@ mod sentencepiece;
 mod siglip;
 mod siglip_tokenizer;
 mod tensors;
+mod timm;
+mod timm_architecture;
+mod timm_config;
 pub mod tokenizer;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,17 +1,14 @@
 //! Checkpoints by OpenAI's names: with a configuration, without, and such as can't be exported.
 
-use std::collections::BTreeMap;
 use std::fs;
 
-use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::layout::crafted::{self, Shapes};
 use crate::layout::{Layout, Options};
 use crate::source::Source;
-
-type Shapes = BTreeMap<String, Vec<usize>>;
 
 fn config() -> Value {
     json!({
@@ -40,27 +37,11 @@ fn shapes(prefix: &str) -> Shapes {
 }
 
 fn folder(config: Option<&Value>, shapes: &Shapes) -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    if let Some(config) = config {
-        fs::write(folder.path().join(CONFIG), config.to_string()).expect("written");
-    }
-    let data: Vec<Vec<u8>> = shapes
-        .values()
-        .map(|shape| (0..shape.iter().product::<usize>()).flat_map(|i| (i as f32).to_le_bytes()).collect())
-        .collect();
-    let views = shapes
-        .iter()
-        .zip(&data)
-        .map(|((name, shape), data)| (name, TensorView::new(Dtype::F32, shape.clone(), data).expect("a valid view")));
-    let bytes = serialize(views, None).expect("serialisable");
-    fs::write(folder.path().join("open_clip_model.safetensors"), bytes).expect("written");
-    folder
+    crafted::folder(config.map(|config| (CONFIG, config)), "open_clip_model.safetensors", shapes)
 }
 
 fn refused(config: Option<&Value>, shapes: &Shapes, reason: &str) {
-    let folder = folder(config, shapes);
-    let said = Layout::open(folder.path(), &Options::default()).map(drop).expect_err(reason).to_string();
-    assert!(said.contains(reason), "{said}\nlacks\n{reason}");
+    crafted::refused(&folder(config, shapes), &Options::default(), reason);
 }
 
 fn known() -> Options {

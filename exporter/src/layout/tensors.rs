@@ -17,6 +17,14 @@ pub(super) struct Expected {
     pub(super) view: View,
 }
 
+impl Expected {
+    /// Puts `prefix` before the checkpoint's name, and those of what else the tensor is made of.
+    pub(super) fn put_below(&mut self, prefix: &str) {
+        self.name.insert_str(0, prefix);
+        self.view.put_below(prefix);
+    }
+}
+
 /// Where a canonical tensor lies.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
@@ -124,7 +132,7 @@ impl View {
     }
 
     /// Puts `prefix` before the names of other tensors.
-    fn prefix(&mut self, prefix: &str) {
+    fn put_below(&mut self, prefix: &str) {
         if let View::Scaled(name) | View::BatchScaled(name) | View::BatchShift(name) = self {
             name.insert_str(0, prefix);
         }
@@ -213,9 +221,9 @@ pub(super) fn match_tensors(
             }
         }
     };
-    for Expected { canonical, name, shape, mut view } in expected {
-        let name = format!("{prefix}{name}");
-        view.prefix(prefix);
+    for mut tensor in expected {
+        tensor.put_below(prefix);
+        let Expected { canonical, name, shape, view } = tensor;
         check(&name, &shape, &mut known);
         // What a tensor is scaled with or shifted by has one value for each row.
         view.others().iter().for_each(|other| check(other, shape.get(..1).unwrap_or(&[]), &mut known));

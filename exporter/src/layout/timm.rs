@@ -1,0 +1,344 @@
+//! timm's vision transformers: by themselves, and as the image towers of open_clip's models.
+
+use edgelip_runtime::plan::{Convolution, Window};
+
+use super::detect::Found;
+use super::fields::Fields;
+use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view};
+use super::timm_architecture::{Architecture, Pool};
+use super::{Parts, Words, open_clip_config, position, timm_config};
+use crate::checkpoint::Checkpoint;
+use crate::error::Error;
+use crate::source::{Head, ModelConfig, Pooling, Provenance, Score, VisionConfig};
+
+/// The tensor that tells a transformer of timm's.
+pub(super) const FUSED: &str = "blocks.0.attn.qkv.weight";
+
+const CONFIG: &str = "config.json";
+
+/// What is not supported, by a part of a tensor's name.
+const REFUSED: [(&str, &str); 16] = [
+    ("reg_token", "register tokens"),
+    ("dist_token", "a distillation token"),
+    (".attn.q_norm.", "norms of queries and keys"),
+    (".attn.norm.", "a norm inside of attention"),
+    (".attn.lambda", "differential attention"),
+    (".attn.rel_pos", "relative positions"),
+    (".attn.relative_position", "relative positions"),
+    ("rel_pos_bias", "relative positions"),
+    ("rope", "rotary positions"),
+    (".mlp.norm.", "a norm inside of MLPs"),
+    (".mlp.w12.", "gated MLPs"),
+    (".mlp.fc1_g.", "gated MLPs"),
+    (".gamma_1", "the scales of a BEiT"),
+    ("patch_embed.norm.", "a norm of the patches"),
+    ("attn_pool.q_norm.", "norms of queries and keys"),
+    ("attn_pool.pos_embed", "positions in the head"),
+];
+
+/// MobileCLIP's stem: a convolution of 4×4 and two of 2×2, with the window next to window.
+const STEM: [usize; 3] = [4, 2, 2];
+
+/// An image tower, and where its tensors are.
+pub(super) struct Trunk<'f> {
+    pub(super) checkpoint: &'f Checkpoint,
+    /// What its names begin with.
+    pub(super) prefix: &'static str,
+    pub(super) architecture: Architecture,
+    /// Side of an image.
+    pub(super) image: usize,
+}
+
+impl Trunk<'_> {
+    /// What the tower is; whether it has a projection is for others to say.
+    ///
+    /// # Errors
+    /// [`Error::Tensors`] for what is not supported, and for shapes that make no tower.
+    pub(super) fn vision(&self) -> Result<VisionConfig, Error> {
+        let Trunk { architecture, image, .. } = self;
+        let refused = self.names().find_map(|name| {
+            let (_, what) = REFUSED.iter().find(|(part, _)| name.contains(part))?;
+            Some(format!("`{}{name}` is of {what}, which are not supported", self.prefix))
+        });
+        if let Some(problem) = refused {
+            return Err(self.problem(problem));
+        }
+        let has_class = self.shape("cls_token").is_some();
+        let post = self.post_norm();
+        let pooling = match architecture.pool {
+            Pool::Token => Pooling::Class,
+            Pool::Mean if post == "fc_norm" => Pooling::Mean,
+            Pool::Mean => Pooling::NormedMean,
+            Pool::Map => Pooling::Attention,
+        };
+        if has_class && pooling != Pooling::Class {
+            let (prefix, name) = (self.prefix, &architecture.name);
+            return Err(self.problem(format!(
+                "`{prefix}cls_token` is there, but `{name}` reads the patches: a class token that is not read is not supported"
+            )));
+        }
+        let (patch, stem) = match architecture.has_stem {
+            true => (STEM.iter().product(), self.stem()?),
+            false => (self.patch()?, Vec::new()),
+        };
+        if *image < patch {
+            return Err(self.problem(format!("images of {image} pixels are less than a patch of {patch}")));
+        }
+        let Some(&[mlp, _]) = self.shape("blocks.0.mlp.fc1.weight") else {
+            return Err(self.problem(format!("`{}blocks.0.mlp.fc1.weight` is missing, or not a matrix", self.prefix)));
+        };
+        Ok(VisionConfig {
+            image_size: [*image; 2],
+            patch,
+            width: architecture.width,
+            heads: architecture.heads,
+            blocks: architecture.blocks,
+            mlp,
+            activation: architecture.activation,
+            norm_eps: architecture.norm_eps,
+            stem,
+            pre_norm: self.shape("norm_pre.weight").is_some(),
+            head: Head {
+                pooling,
+                projected: true,
+                unit: true,
+                score: if architecture.is_siglip { Score::Sigmoid } else { Score::Softmax },
+            },
+            ..open_clip_config::plain()?
+        })
+    }
+
+    /// Side of a patch.
+    fn patch(&self) -> Result<usize, Error> {
+        let name = "patch_embed.proj.weight";
+        match self.shape(name) {
+            Some(&[_, 3, side, other]) if side == other && side > 0 => Ok(side),
+            Some(shape) => Err(self.problem(format!(
+                "`{}{name}` is {shape:?}, not the convolution of square patches of three channels",
+                self.prefix
+            ))),
+            None if self.names().any(|name| name.starts_with("patch_embed.backbone.")) => {
+                let prefix = self.prefix;
+                let problem = format!(
+                    "`{prefix}patch_embed.backbone.…` makes patches out of pixels, which only MobileCLIP-B's (vit_base_mci_224) may do"
+                );
+                Err(self.problem(problem))
+            }
+            None => Err(self.problem(format!("`{}{name}` is missing", self.prefix))),
+        }
+    }
+
+    fn stem(&self) -> Result<Vec<Convolution>, Error> {
+        let layers = STEM.iter().enumerate().map(|(layer, &side)| {
+            let name = format!("patch_embed.backbone.{layer}.conv.weight");
+            match self.shape(&name) {
+                Some(&[outputs, ..]) => Ok(Convolution { outputs, window: Window { side, stride: side, border: 0 } }),
+                _ => Err(self.problem(format!("`{}{name}` is missing", self.prefix))),
+            }
+        });
+        layers.collect()
+    }
+
+    /// The norm behind the blocks, in front of what is pooled or behind it.
+    fn post_norm(&self) -> &'static str {
+        if self.shape("fc_norm.weight").is_some() { "fc_norm" } else { "norm" }
+    }
+
+    /// The tensors of everything but a projection.
+    pub(super) fn tensors(&self, vision: &VisionConfig, expected: &mut Vec<Expected>) {
+        let mut own = Vec::new();
+        let &VisionConfig { width, patch, mlp, .. } = vision;
+        if vision.stem.is_empty() {
+            self.optional_pair(&mut own, "vision.patch", "patch_embed.proj", &[width, 3, patch, patch]);
+        } else {
+            stem_tensors(vision, &mut own);
+        }
+        let [rows, columns] = vision.grid();
+        let patches = rows * columns;
+        if vision.class_tokens() > 0 {
+            let shaped = View::Shaped(vec![width]);
+            push_view(&mut own, "vision.class".into(), "cls_token".into(), &[1, 1, width], shaped);
+        }
+        let places = vision.class_tokens() + patches;
+        let (stored, view) = match self.shape("pos_embed") {
+            Some(&[_, rows, _]) if rows + 1 == places && vision.class_tokens() > 0 => (patches, View::BehindZeros),
+            _ => (places, View::Shaped(vec![places, width])),
+        };
+        push_view(&mut own, "vision.position".into(), "pos_embed".into(), &[1, stored, width], view);
+        if vision.pre_norm {
+            push_pair(&mut own, "vision.pre_norm", "norm_pre", &[width]);
+        }
+        for block in 0..vision.blocks {
+            self.block_tensors(block, [width, mlp], &mut own);
+        }
+        push_pair(&mut own, "vision.post_norm", self.post_norm(), &[width]);
+        if vision.head.pooling == Pooling::Attention {
+            self.pool_tensors([width, mlp], &mut own);
+        }
+        own.iter_mut().for_each(|tensor| tensor.put_below(self.prefix));
+        expected.extend(own);
+    }
+
+    fn block_tensors(&self, block: usize, [width, mlp]: [usize; 2], expected: &mut Vec<Expected>) {
+        let (ours, theirs) = (format!("vision.blocks.{block}"), format!("blocks.{block}"));
+        push_pair(expected, &format!("{ours}.norm1"), &format!("{theirs}.norm1"), &[width]);
+        let qkv = format!("{theirs}.attn.qkv");
+        for (index, part) in ["q", "k", "v"].into_iter().enumerate() {
+            self.fused(expected, &format!("{ours}.{part}"), &qkv, width, [index, 3]);
+        }
+        self.scaled_pair(expected, &format!("{ours}.out"), &format!("{theirs}.attn.proj"), &[width, width], "1");
+        push_pair(expected, &format!("{ours}.norm2"), &format!("{theirs}.norm2"), &[width]);
+        push_pair(expected, &format!("{ours}.fc1"), &format!("{theirs}.mlp.fc1"), &[mlp, width]);
+        self.scaled_pair(expected, &format!("{ours}.fc2"), &format!("{theirs}.mlp.fc2"), &[width, mlp], "2");
+    }
+
+    fn pool_tensors(&self, [width, mlp]: [usize; 2], expected: &mut Vec<Expected>) {
+        let shaped = View::Shaped(vec![width]);
+        push_view(expected, "vision.pool.probe".into(), "attn_pool.latent".into(), &[1, 1, width], shaped);
+        push_pair(expected, "vision.pool.q", "attn_pool.q", &[width, width]);
+        for (index, part) in ["k", "v"].into_iter().enumerate() {
+            self.fused(expected, &format!("vision.pool.{part}"), "attn_pool.kv", width, [index, 2]);
+        }
+        push_pair(expected, "vision.pool.out", "attn_pool.proj", &[width, width]);
+        push_pair(expected, "vision.pool.norm2", "attn_pool.norm", &[width]);
+        push_pair(expected, "vision.pool.fc1", "attn_pool.mlp.fc1", &[mlp, width]);
+        push_pair(expected, "vision.pool.fc2", "attn_pool.mlp.fc2", &[width, mlp]);
+    }
+
+    /// A part of a layer of several, which may have no bias.
+    fn fused(&self, expected: &mut Vec<Expected>, ours: &str, theirs: &str, width: usize, [index, of]: [usize; 2]) {
+        let (weight, bias) = (format!("{theirs}.weight"), format!("{theirs}.bias"));
+        push_view(expected, format!("{ours}.weight"), weight, &[of * width, width], View::Part { index, of });
+        if self.shape(&bias).is_some() {
+            push_view(expected, format!("{ours}.bias"), bias, &[of * width], View::Part { index, of });
+        }
+    }
+
+    /// A layer with the block's layer scale behind it, if there is one.
+    fn scaled_pair(&self, expected: &mut Vec<Expected>, ours: &str, theirs: &str, shape: &[usize], scale: &str) {
+        let block = theirs.split('.').take(2).collect::<Vec<_>>().join(".");
+        let gamma = format!("{block}.ls{scale}.gamma");
+        let view = if self.shape(&gamma).is_some() { View::Scaled(gamma) } else { View::Whole };
+        let (weight, bias) = (format!("{theirs}.weight"), format!("{theirs}.bias"));
+        push_view(expected, format!("{ours}.weight"), weight, shape, view.clone());
+        push_view(expected, format!("{ours}.bias"), bias, &shape[..1], view);
+    }
+
+    /// A weight and its bias, if it has one.
+    fn optional_pair(&self, expected: &mut Vec<Expected>, ours: &str, theirs: &str, shape: &[usize]) {
+        push(expected, format!("{ours}.weight"), format!("{theirs}.weight"), shape);
+        if self.shape(&format!("{theirs}.bias")).is_some() {
+            push(expected, format!("{ours}.bias"), format!("{theirs}.bias"), &shape[..1]);
+        }
+    }
+
+    /// Whether the head is a projection into the space of a CLIP: those have no bias, and timm makes it zeros. A classifier's was trained.
+    fn projects(&self) -> Result<bool, Error> {
+        let bias = self.checkpoint.tensor(&format!("{}head.bias", self.prefix))?;
+        Ok(self.architecture.is_clip && bias.data.iter().all(|&value| value == 0.0))
+    }
+
+    /// Makes what is pooled the embedding: attention pooling as it is, anything else behind its norm.
+    pub(super) fn without_projection(&self, vision: &mut VisionConfig, expected: &mut Vec<Expected>) {
+        if vision.head.pooling == Pooling::Attention {
+            vision.head.projected = false;
+            return;
+        }
+        let norm = format!("{}{}.weight", self.prefix, self.post_norm());
+        push_view(expected, "vision.projection.weight".into(), norm, &[vision.width], View::Identity);
+    }
+
+    /// The shape of a tensor of the tower.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.checkpoint.shape(&format!("{}{name}", self.prefix))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.checkpoint.names().filter_map(|name| name.strip_prefix(self.prefix))
+    }
+
+    fn problem(&self, problem: String) -> Error {
+        Error::Tensors { path: self.checkpoint.path().into(), problems: vec![problem] }
+    }
+}
+
+/// Convolutions, all but the last with a BatchNorm instead of a bias.
+fn stem_tensors(vision: &VisionConfig, expected: &mut Vec<Expected>) {
+    let mut inputs = 3;
+    for (layer, &Convolution { outputs, window }) in vision.stem.iter().enumerate() {
+        let (ours, theirs) = (format!("vision.stem.{layer}"), format!("patch_embed.backbone.{layer}"));
+        let shape = [outputs, inputs, window.side, window.side];
+        if layer + 1 == vision.stem.len() {
+            push_pair(expected, &ours, &format!("{theirs}.conv"), &shape);
+        } else {
+            let (norm, convolution) = (format!("{theirs}.bn"), format!("{theirs}.conv.weight"));
+            push_view(expected, format!("{ours}.weight"), convolution, &shape, View::BatchScaled(norm.clone()));
+            let bias = format!("{norm}.bias");
+            push_view(expected, format!("{ours}.bias"), bias, &[outputs], View::BatchShift(norm));
+        }
+        inputs = outputs;
+    }
+}
+
+/// Whether a tensor only served training.
+pub(super) fn is_training_only(name: &str) -> bool {
+    name.ends_with(".num_batches_tracked")
+}
+
+/// Reads a folder with timm's `config.json` and weights.
+///
+/// # Errors
+/// [`Error::Config`] for settings that are not supported, or that nobody tells; [`Error::Tensors`] listing every tensor that is missing, not
+/// known or of another shape than the configuration says.
+pub(super) fn open(found: &Found) -> Result<Parts, Error> {
+    let checkpoint = &found.checkpoint;
+    let path = found.folder.join(CONFIG);
+    if !path.exists() {
+        let reason = "is missing, so that nothing says which of timm's architectures this is: copy it from the original model, or write one \
+                      such as {\"architecture\": \"vit_base_patch16_224\"} and say with --preprocess what images go through";
+        return Err(Error::malformed(&path, reason));
+    }
+    let config = Fields::read(&path)?;
+    let settings = timm_config::read(&config)?;
+    let preprocess = match &found.options.preprocess {
+        Some(steps) => steps.of([settings.image; 2]),
+        None => timm_config::preprocess(&settings.pretrained, settings.image)?,
+    };
+    let trunk = Trunk { checkpoint, prefix: "", architecture: settings.architecture, image: settings.image };
+    let mut vision = trunk.vision()?;
+    let mut expected = Vec::new();
+    trunk.tensors(&vision, &mut expected);
+    let embedding = match trunk.shape("head.weight") {
+        Some(&[embedding, _]) => {
+            push_pair(&mut expected, "vision.projection", "head", &[embedding, vision.width]);
+            vision.head.unit = trunk.projects()?;
+            embedding
+        }
+        _ => {
+            trunk.without_projection(&mut vision, &mut expected);
+            vision.width
+        }
+    };
+    let tensors = match_tensors(checkpoint, "", expected, ["ViT", CONFIG], is_training_only)?;
+    let family = match &trunk.architecture {
+        architecture if architecture.is_siglip => "siglip",
+        architecture if architecture.is_clip => "clip",
+        _ => "vit",
+    };
+    let model = ModelConfig {
+        family: family.into(),
+        embedding,
+        vision: Some(vision),
+        text: None,
+        preprocess: Some(preprocess),
+        logit_scale: if trunk.architecture.is_siglip { 1.0 } else { 100.0 },
+        logit_bias: 0.0,
+        provenance: Provenance::default(),
+    };
+    let words = Words { place: found.folder.clone(), config: path, lower_case: None };
+    Ok(Parts { model, tensors, position: position::Rule::Antialiased, words })
+}
+
+#[cfg(test)]
+#[path = "timm_tests.rs"]
+mod tests;

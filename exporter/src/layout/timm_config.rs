@@ -1,0 +1,156 @@
+//! timm's `config.json`: architecture, arguments that change it, and what images go through.
+
+use edgelip_runtime::image::{Centre, Filter, Preprocess, Resize};
+use edgelip_runtime::plan::MAX_BLOCKS;
+
+use super::fields::Fields;
+use super::preprocess::channels;
+use super::timm_architecture::{Architecture, Pool};
+use crate::error::Error;
+use crate::source::Activation;
+
+/// Arguments of a model that its tensors show, or that only matter in training.
+const SHOWN: [&str; 24] = [
+    "attn_drop_rate",
+    "class_token",
+    "drop_path_rate",
+    "drop_rate",
+    "dynamic_img_pad",
+    "dynamic_img_size",
+    "fc_norm",
+    "final_norm",
+    "fix_init",
+    "in_chans",
+    "init_values",
+    "mlp_ratio",
+    "no_embed_class",
+    "num_classes",
+    "patch_drop_rate",
+    "patch_size",
+    "pos_drop_rate",
+    "pre_norm",
+    "proj_bias",
+    "proj_drop_rate",
+    "qk_norm",
+    "qkv_bias",
+    "reg_tokens",
+    "weight_init",
+];
+
+/// What timm takes of an image if nothing is said.
+const CROP_SHARE: f64 = 0.875;
+
+/// What a configuration says.
+pub(super) struct Settings {
+    /// With the arguments of `model_args`.
+    pub(super) architecture: Architecture,
+    /// Side of an image.
+    pub(super) image: usize,
+    /// `pretrained_cfg`, or the configuration itself in older ones.
+    pub(super) pretrained: Fields,
+}
+
+/// Reads architecture, arguments and image size.
+///
+/// # Errors
+/// [`Error::Config`] for what is not supported.
+pub(super) fn read(config: &Fields) -> Result<Settings, Error> {
+    let name = config.text("architecture", "")?;
+    let mut architecture = Architecture::named(&name).map_err(|reason| config.error("architecture", reason))?;
+    let pretrained = config.nested("pretrained_cfg")?.unwrap_or_else(|| config.clone());
+    if config.get("global_pool").is_some() {
+        architecture.pool = pool(config)?;
+    }
+    let arguments = config.nested("model_args")?.unwrap_or_else(|| config.empty("model_args"));
+    override_by(&mut architecture, &arguments)?;
+    let sides = pretrained.get("input_size").and_then(|sides| sides.as_array()).map(Vec::as_slice).unwrap_or_default();
+    let own = match sides {
+        [] => 224,
+        [channels, height, width] if height == width && channels.as_u64() == Some(3) => {
+            pretrained.as_size("input_size", height)?
+        }
+        _ => {
+            let reason = "is not that of a square image of three channels, such as [3, 224, 224]";
+            return Err(pretrained.error("input_size", reason));
+        }
+    };
+    Ok(Settings { architecture, image: arguments.square("img_size", own)?, pretrained })
+}
+
+fn override_by(architecture: &mut Architecture, arguments: &Fields) -> Result<(), Error> {
+    let handled = ["act_layer", "depth", "embed_dim", "global_pool", "img_size", "num_heads", "pool_include_prefix"];
+    if let Some(other) = arguments.keys().find(|key| !SHOWN.contains(key) && !handled.contains(key)) {
+        return Err(arguments.error(other, "is not supported: it may change what the tower computes"));
+    }
+    if arguments.flag("pool_include_prefix", false)? {
+        return Err(arguments.error("pool_include_prefix", "true is not supported"));
+    }
+    if arguments.get("global_pool").is_some() {
+        architecture.pool = pool(arguments)?;
+    }
+    architecture.width = arguments.size("embed_dim", architecture.width)?;
+    architecture.heads = arguments.size("num_heads", architecture.heads)?;
+    architecture.blocks = arguments.size("depth", architecture.blocks)?;
+    if architecture.blocks > MAX_BLOCKS {
+        let reason = format!("{} is more than the {MAX_BLOCKS} that are supported", architecture.blocks);
+        return Err(arguments.error("depth", reason));
+    }
+    if !architecture.width.is_multiple_of(architecture.heads) {
+        let reason = format!("{} does not divide the width {}", architecture.heads, architecture.width);
+        return Err(arguments.error("num_heads", reason));
+    }
+    architecture.activation = match arguments.text("act_layer", "")?.as_str() {
+        "" => architecture.activation,
+        "gelu" => Activation::Gelu,
+        "gelu_tanh" => Activation::TanhGelu,
+        "quick_gelu" => Activation::QuickGelu,
+        other => {
+            let reason = format!("`{other}` is not supported; gelu, gelu_tanh and quick_gelu are");
+            return Err(arguments.error("act_layer", reason));
+        }
+    };
+    Ok(())
+}
+
+fn pool(config: &Fields) -> Result<Pool, Error> {
+    let word = config.text("global_pool", "")?;
+    let unknown = || config.error("global_pool", format!("`{word}` is not supported; token, avg and map are"));
+    Pool::named(&word).ok_or_else(unknown)
+}
+
+/// What images of a side of `image` pixels go through, by timm's own transform.
+///
+/// # Errors
+/// [`Error::Config`] for steps that are not supported, do not end with such an image, or are not told.
+pub(super) fn preprocess(config: &Fields, image: usize) -> Result<Preprocess, Error> {
+    for key in ["mean", "std"] {
+        if config.get(key).is_none() {
+            let reason = "is missing: copy pretrained_cfg from the original model, or say what images go through with --preprocess";
+            return Err(config.error(key, reason));
+        }
+    }
+    let (mean, std) = (channels(config, "mean", [0.0; 3])?, channels(config, "std", [1.0; 3])?);
+    if std.iter().any(|&std| std <= 0.0) {
+        return Err(config.error("std", "has values that are not positive"));
+    }
+    let filter = match config.text("interpolation", "bicubic")?.as_str() {
+        "bicubic" => Filter::Bicubic,
+        "bilinear" => Filter::Bilinear,
+        other => {
+            return Err(config.error("interpolation", format!("`{other}` is not supported; bicubic and bilinear are")));
+        }
+    };
+    let share = config.number("crop_pct", CROP_SHARE)?;
+    if !(0.1..=1.0).contains(&share) {
+        return Err(config.error("crop_pct", format!("{share} is not from 0.1 to 1")));
+    }
+    let side = (image as f64 / share).floor() as usize;
+    let resize = match config.text("crop_mode", "center")?.as_str() {
+        "center" => Resize::Shortest(side),
+        "squash" => Resize::Exact(side, side),
+        other => {
+            return Err(config.error("crop_mode", format!("`{other}` is not supported; center and squash are")));
+        }
+    };
+    Ok(Preprocess { resize, filter, crop: Some([image; 2]), centre: Centre::Even, rescale: 1.0 / 255.0, mean, std })
+}
