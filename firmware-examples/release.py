@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Builds `edgelip` for Linux boards: static, stripped, one file a target, in target/boards; prints their sizes.
 
-Targets whose standard library is not installed (`rustup target add TARGET`) are left out, and told. The linker is TARGET's
-gcc, as Debian names it. With --check each binary labels the fixture photos in QEMU (qemu-user) on every core that it must run on:
+Targets whose standard library is not installed (`rustup target add TARGET`, or `.ci/std.sh TARGET`) are left out, and told. The linker is
+TARGET's gcc, as Debian names it; musl's needs none but that of glibc. With --check each binary labels the fixture photos in QEMU (qemu-user) on every core that it must run on:
 the labels must be the workstation's, and the dot product may only be chosen where the core has it.
 
 Exits 1 if a check fails, 2 if nothing could be built.
@@ -19,13 +19,12 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "target" / "boards"
 MODEL = "fixtures/tiny-clip.onnx"
 TOLERANCE = 1e-4
+ARM_64 = {"cortex-a53": "neon", "cortex-a57": "neon", "cortex-a72": "neon", "cortex-a76": "neon-dotprod", "max": "neon-dotprod"}
 # By target: the prefix of its GNU tools, QEMU's program, and the cores to try with the kernels they must choose.
 TARGETS = {
-    "aarch64-unknown-linux-gnu": (
-        "aarch64-linux-gnu-",
-        "qemu-aarch64",
-        {"cortex-a53": "neon", "cortex-a57": "neon", "cortex-a72": "neon", "cortex-a76": "neon-dotprod", "max": "neon-dotprod"},
-    ),
+    "aarch64-unknown-linux-gnu": ("aarch64-linux-gnu-", "qemu-aarch64", ARM_64),
+    "aarch64-unknown-linux-musl": ("aarch64-linux-gnu-", "qemu-aarch64", ARM_64),
+    "armv7-unknown-linux-gnueabihf": ("arm-linux-gnueabihf-", "qemu-arm", {"cortex-a7": "generic", "cortex-a9": "generic"}),
 }
 
 

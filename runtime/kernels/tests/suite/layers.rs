@@ -201,18 +201,20 @@ fn activated(kernels: Kernels, activation: Activation, values: &[f32]) -> Vec<f3
 #[test]
 fn activations_are_within_three_halves_of_an_ulp_of_their_argument() {
     let values: Vec<f32> = (0..40_000).map(|i| (i - 20_000) as f32 / 1000.0 + 1.7e-5).collect();
+    // 32-bit Arm rounds each multiply-add twice.
+    let (rounding, far_off) = if cfg!(target_arch = "arm") { (1.5, f32::EPSILON) } else { (1.0, 1e-14) };
     for kernels in Kernels::available() {
         let gelu = activated(kernels, Activation::Gelu, &values);
         let quick = activated(kernels, Activation::QuickGelu, &values);
         let tanh = activated(kernels, Activation::TanhGelu, &values);
         for (((x, gelu), quick), tanh) in values.iter().zip(gelu).zip(quick).zip(tanh) {
             let wide = f64::from(*x);
-            let bound = 1.8e-7 * wide.abs();
+            let bound = rounding * 1.8e-7 * wide.abs();
             let exact = 0.5 * wide * libm::erfc(-wide * core::f64::consts::FRAC_1_SQRT_2);
             assert!((f64::from(gelu) - exact).abs() <= bound, "{}: gelu({x}) = {gelu}, not {exact}", kernels.name());
             let exact = wide / (1.0 + (-1.702 * wide).exp());
             // The rounding of 1.702 x is magnified by the exponential, where that is steep.
-            let bound = 3e-7 * wide.abs();
+            let bound = rounding * 3e-7 * wide.abs();
             assert!(
                 (f64::from(quick) - exact).abs() <= bound,
                 "{}: quick_gelu({x}) = {quick}, not {exact}",
@@ -227,11 +229,11 @@ fn activations_are_within_three_halves_of_an_ulp_of_their_argument() {
             );
         }
         for activation in [Activation::Gelu, Activation::QuickGelu, Activation::TanhGelu] {
-            let mut far = [0.0; LANES];
-            far[..4].copy_from_slice(&[1e30, -1e20, 300.0, -300.0]);
-            let far = activated(kernels, activation, &far);
-            assert_eq!((far[0], far[2]), (1e30, 300.0));
-            assert!(far[1].abs() < 1e-14 * 1e20 && far[3].abs() < 1e-14 * 300.0, "{}: {far:?}", kernels.name());
+            let mut values = [0.0; LANES];
+            values[..4].copy_from_slice(&[1e30, -1e20, 300.0, -300.0]);
+            for (x, far) in values.iter().zip(activated(kernels, activation, &values)) {
+                assert!((far - x.max(0.0)).abs() <= far_off * x.abs(), "{}: {x} becomes {far}", kernels.name());
+            }
         }
     }
 }
