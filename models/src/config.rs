@@ -114,6 +114,12 @@ pub struct Augment {
     /// Parameter of mixup's beta distribution (Zhang et al., arXiv 1710.09412); 0 is off.
     #[serde(default)]
     pub mixup: f32,
+    /// Parameter of CutMix's beta distribution (Yun et al., arXiv 1905.04899); 0 is off. With mixup, each batch draws one of the two.
+    #[serde(default)]
+    pub cutmix: f32,
+    /// The share of batches that are mixed at all, by mixup or CutMix.
+    #[serde(default = "all")]
+    pub mixed: f32,
 }
 
 /// Token merging while training.
@@ -230,6 +236,10 @@ pub struct Labels {
     /// The probability that each label starts with, by the classifier's bias (Lin et al., arXiv 1708.02002).
     #[serde(default = "even")]
     pub prior: f64,
+}
+
+fn all() -> f32 {
+    1.0
 }
 
 fn even() -> f64 {

@@ -67,9 +67,6 @@ impl Config {
         if self.objective == Objective::Catlip && !(self.labels.prior > 0.0 && self.labels.prior < 1.0) {
             return wrong("labels.prior must be between 0 and 1");
         }
-        if self.augment.mixup > 0.0 && self.objective != Objective::Catlip {
-            return wrong("augment.mixup mixes targets: only catlip has any");
-        }
         Ok(())
     }
 }

@@ -57,6 +57,8 @@ mod tests {
         contrast: 0.0,
         saturation: 0.0,
         mixup: 0.0,
+        cutmix: 0.0,
+        mixed: 1.0,
     };
 
     fn photo() -> Photo {
@@ -94,7 +96,7 @@ mod tests {
             brightness: 0.9,
             contrast: 0.9,
             saturation: 0.9,
-            mixup: 0.0,
+            ..NONE
         };
         for key in 0..200 {
             let planes = augment(&photo(), 5, &how, &mut Stream::new(&[key]));

@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use tch::Tensor;
+use rayon::prelude::*;
+use tch::{Device, Tensor};
 
 use super::{Dataset, Texts, augment};
 use crate::config::Config;
@@ -27,7 +28,7 @@ struct Span {
 pub struct Batch {
     /// Its number.
     pub number: u64,
-    /// Normalised images `[B, 3, S, S]` on the CPU.
+    /// Normalised images `[B, 3, S, S]`.
     pub images: Tensor,
     /// Which images of the data set these are.
     pub items: Vec<usize>,
@@ -37,6 +38,13 @@ pub struct Batch {
     pub texts: Vec<usize>,
     /// The group of each text.
     pub text_groups: Vec<u32>,
+}
+
+impl Batch {
+    /// The batch with its images on a device.
+    pub fn to_device(self, device: Device) -> Batch {
+        Batch { images: self.images.to_device(device), ..self }
+    }
 }
 
 /// Makes batches by their number.
@@ -76,15 +84,15 @@ impl<'a> Batches<'a> {
         let items: Vec<usize> = (first..first + count).map(|position| self.item(position)).collect();
         let groups: Vec<u32> = items.iter().map(|&item| self.texts.of_image[item]).collect();
         let plane = side * side;
-        let mut pixels = Vec::with_capacity(items.len() * 3 * plane);
-        for (row, &item) in items.iter().enumerate() {
+        let mut pixels = vec![0f32; items.len() * 3 * plane];
+        pixels.par_chunks_exact_mut(3 * plane).zip(&items).enumerate().for_each(|(row, (pixels, &item))| {
             let mut stream = Stream::new(&[*seed, IMAGE, number, row as u64]);
-            let mut planes = augment(&self.dataset.items[item].photo, side, &self.config.augment, &mut stream);
-            for (plane, (mean, std)) in planes.chunks_exact_mut(plane).zip(vision.mean.iter().zip(vision.std)) {
-                plane.iter_mut().for_each(|value| *value = (*value - mean) / std);
+            let planes = augment(&self.dataset.items[item].photo, side, &self.config.augment, &mut stream);
+            let planes = planes.chunks_exact(plane).zip(pixels.chunks_exact_mut(plane));
+            for ((plane, normalised), (mean, std)) in planes.zip(vision.mean.iter().zip(vision.std)) {
+                plane.iter().zip(normalised).for_each(|(value, normalised)| *normalised = (value - mean) / std);
             }
-            pixels.extend(planes);
-        }
+        });
         let mut stream = Stream::new(&[*seed, TEXT, number]);
         let mut text_groups = groups.clone();
         let mut bank = Stream::new(&[*seed, BANK, number]);

@@ -9,8 +9,10 @@ pub fn positives(images: &[u32], texts: &[u32], grouped: bool, device: Device) -
     if !grouped {
         return Tensor::eye_m(images.len() as i64, texts.len() as i64, (Kind::Float, device));
     }
-    let mask: Vec<f32> = images.iter().flat_map(|i| texts.iter().map(move |t| f32::from(i == t))).collect();
-    Tensor::from_slice(&mask).view([images.len() as i64, texts.len() as i64]).to_device(device)
+    let of = |groups: &[u32]| {
+        Tensor::from_slice(&groups.iter().map(|&group| i64::from(group)).collect::<Vec<_>>()).to_device(device)
+    };
+    of(images).unsqueeze(1).eq_tensor(&of(texts).unsqueeze(0)).to_kind(Kind::Float)
 }
 
 /// The mean of both directions' cross-entropies over logits `[B, K]`, `K ≥ B`.
@@ -34,7 +36,7 @@ fn cross_entropy(logits: &Tensor, positives: &Tensor, smoothing: f64) -> Tensor 
 
 /// The share of images whose best text is a positive.
 pub fn hits(logits: &Tensor, positives: &Tensor) -> Tensor {
-    positives.gather(1, &logits.argmax(1, true), false).mean(Kind::Float)
+    positives.gather(1, &logits.argmax(1, true), false).gt(0.0).to_kind(Kind::Float).mean(Kind::Float)
 }
 
 #[cfg(test)]

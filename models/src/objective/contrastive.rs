@@ -2,8 +2,8 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Learner, Outcome};
-use crate::config::{Config, Contrast, Vision};
+use super::{Learner, Mixed, Outcome};
+use crate::config::{Config, Vision};
 use crate::data::Batch;
 use crate::loss::{TextTokens, contrast, hits, late_interaction, positives};
 use crate::parameters::{Parameters, Start};
@@ -50,18 +50,16 @@ pub struct Contrastive {
     /// The image tower.
     pub image: ImageTower,
     texts: TextSource,
-    weights: Contrast,
     /// Logarithms of the logit scales: spatial, frequency, tokens.
     scales: [Option<Tensor>; 3],
-    kind: Kind,
+    config: Config,
 }
 
 impl Contrastive {
     /// Makes the parameters.
     pub fn new(parameters: &Parameters, config: &Config, texts: TextSource) -> Self {
-        let weights = config.contrast.clone();
         let scale = |name: &str, wanted: bool| {
-            wanted.then(|| parameters.vector(name, &[], Start::Constant(weights.scale.ln())))
+            wanted.then(|| parameters.vector(name, &[], Start::Constant(config.contrast.scale.ln())))
         };
         let outputs = Contrastive::outputs(config);
         let image = ImageTower::new(parameters, &config.vision, outputs, config.train.precision);
@@ -70,7 +68,7 @@ impl Contrastive {
             scale("frequency_logit_scale", outputs.frequency),
             scale("token_logit_scale", outputs.tokens),
         ];
-        Contrastive { image, texts, weights, scales, kind: config.train.precision.kind() }
+        Contrastive { image, texts, scales, config: config.clone() }
     }
 
     /// What the image tower must give out.
@@ -87,40 +85,43 @@ impl Contrastive {
 
 impl Learner for Contrastive {
     fn outcome(&self, batch: &Batch, merge: Option<&Merge>) -> Outcome {
-        let features = self.image.forward(&batch.images, merge);
+        let mixed = Mixed::draw(&self.config, batch);
+        let features = self.image.forward(&mixed.images, merge);
         let device = features.spatial.device();
         let count = batch.groups.len();
-        let mask = positives(&batch.groups, &batch.text_groups, self.weights.group, device);
-        let (texts, text_tokens) = self.texts.embed(&batch.texts, if self.weights.tokens > 0.0 { count } else { 0 });
+        let mask = mixed.targets(&positives(&batch.groups, &batch.text_groups, self.config.contrast.group, device));
+        let (texts, text_tokens) =
+            self.texts.embed(&batch.texts, if self.config.contrast.tokens > 0.0 { count } else { 0 });
         let own = texts.narrow(0, 0, count as i64);
 
         let global = |z: &Tensor, which: usize| {
             let (z, scale) = (unit(z), self.scale(which)?);
             let of_images = z.matmul(&texts.transpose(0, 1)) * &scale;
             let of_texts = own.matmul(&z.transpose(0, 1)) * scale;
-            Some((contrast(&of_images, &of_texts, &mask, self.weights.smoothing), of_images))
+            Some((contrast(&of_images, &of_texts, &mask, self.config.contrast.smoothing), of_images))
         };
         let (spatial, logits) = global(&features.spatial, 0).expect("the spatial contrast always is");
         let mut parts = vec![("spatial", spatial.detach()), ("hits", tch::no_grad(|| hits(&logits, &mask)))];
         let mut loss = vec![spatial];
         if let Some((frequency, _)) = features.frequency.as_ref().and_then(|z| global(z, 1)) {
             parts.push(("frequency", frequency.detach()));
-            loss.push(frequency * self.weights.frequency);
+            loss.push(frequency * self.config.contrast.frequency);
         }
         let image_tokens = text_tokens.as_ref().and_then(|_| self.image.project_tokens(&features.tokens));
         if let (Some(tokens), Some(text), Some(scale)) = (image_tokens, text_tokens, self.scale(2)) {
-            let (of_images, of_texts) = late_interaction(&tokens, &features.tokens.sizes, &text, self.kind);
+            let (of_images, of_texts) =
+                late_interaction(&tokens, &features.tokens.sizes, &text, self.config.train.precision.kind());
             let own = mask.narrow(1, 0, count as i64);
-            let aligned = contrast(&(of_images * &scale), &(of_texts * &scale), &own, self.weights.smoothing);
+            let aligned = contrast(&(of_images * &scale), &(of_texts * &scale), &own, self.config.contrast.smoothing);
             parts.push(("tokens", aligned.detach()));
-            loss.push(aligned * self.weights.tokens);
+            loss.push(aligned * self.config.contrast.tokens);
         }
         parts.push(("scale", self.scale(0).expect("the spatial scale always is").detach()));
         Outcome { loss: Tensor::stack(&loss, 0).sum(Kind::Float), parts }
     }
 
     fn constrain(&self) {
-        let most = self.weights.max_scale.ln();
+        let most = self.config.contrast.max_scale.ln();
         tch::no_grad(|| {
             for scale in self.scales.iter().flatten() {
                 let _ = scale.shallow_clone().clamp_(0.0, most);

@@ -1,9 +1,11 @@
 //! What a batch costs, for each way of learning.
 
 mod contrastive;
+mod mixing;
 mod multilabel;
 
 pub use contrastive::{Contrastive, TextSource};
+pub use mixing::Mixed;
 pub use multilabel::{Classifier, MultiLabel};
 
 use tch::Tensor;

@@ -2,17 +2,13 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Learner, Outcome};
+use super::{Learner, Mixed, Outcome};
 use crate::config::Config;
 use crate::data::Batch;
 use crate::loss::{multi_hot, multilabel};
 use crate::nn::Linear;
 use crate::parameters::{Parameters, Start};
-use crate::random::Stream;
 use crate::vision::{ImageTower, Merge, Outputs};
-
-/// Part of the key of mixup's draw.
-const MIX: u64 = 6;
 
 /// The linear classifier on the class token; its rows are what Transfer Init takes.
 #[derive(Debug)]
@@ -63,16 +59,9 @@ impl MultiLabel {
 impl Learner for MultiLabel {
     fn outcome(&self, batch: &Batch, merge: Option<&Merge>) -> Outcome {
         let rows: Vec<&[i64]> = batch.items.iter().map(|&item| self.targets[item].as_slice()).collect();
-        let mut targets = multi_hot(&rows, self.config.labels.count, batch.images.device());
-        let mut images = batch.images.shallow_clone();
-        if self.config.augment.mixup > 0.0 {
-            // The batch with itself backwards: its order is random already.
-            let mut stream = Stream::new(&[self.config.seed, MIX, batch.number]);
-            let share = f64::from(stream.beta(self.config.augment.mixup));
-            images = &images * share + images.flip([0]) * (1.0 - share);
-            targets = &targets * share + targets.flip([0]) * (1.0 - share);
-        }
-        let logits = self.classifier.forward(&self.image.forward(&images, merge).spatial);
+        let mixed = Mixed::draw(&self.config, batch);
+        let targets = mixed.targets(&multi_hot(&rows, self.config.labels.count, batch.images.device()));
+        let logits = self.classifier.forward(&self.image.forward(&mixed.images, merge).spatial);
         let hits = tch::no_grad(|| {
             targets.gather(1, &logits.argmax(1, true), false).gt(0.0).to_kind(Kind::Float).mean(Kind::Float)
         });

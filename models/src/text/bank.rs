@@ -56,7 +56,7 @@ impl Bank {
             let starts = read.take("starts")?;
             return Ok(Bank {
                 pooled: read.take("pooled")?.to_device(model.device()),
-                tokens: read.take("tokens")?,
+                tokens: read.take("tokens")?.to_device(model.device()),
                 starts: Vec::try_from(&starts).map_err(|error| Error::malformed(file, error))?,
             });
         }
@@ -93,7 +93,7 @@ impl Bank {
                 }
             }
         }
-        Bank { pooled: pooled.to_device(model.device()), tokens, starts }
+        Bank { pooled: pooled.to_device(model.device()), tokens: tokens.to_device(model.device()), starts }
     }
 
     /// Unit embeddings of these texts `[count, E]`.
@@ -112,11 +112,9 @@ impl Bank {
             mask.extend((0..longest).map(|m| f32::from(m < length)));
         }
         let (device, count) = (self.pooled.device(), texts.len() as i64);
-        let values = self.tokens.index_select(0, &Tensor::from_slice(&rows)).view([count, longest, -1]);
-        TextTokens {
-            values: values.to_device(device),
-            mask: Tensor::from_slice(&mask).view([count, longest]).to_device(device),
-        }
+        let values =
+            self.tokens.index_select(0, &Tensor::from_slice(&rows).to_device(device)).view([count, longest, -1]);
+        TextTokens { values, mask: Tensor::from_slice(&mask).view([count, longest]).to_device(device) }
     }
 
     /// How many texts there are.

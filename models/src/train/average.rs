@@ -2,28 +2,26 @@
 
 use tch::Tensor;
 
-use crate::parameters::Parameter;
+use super::Flat;
 
 /// Averaged weights.
 #[derive(Debug)]
 pub struct Average {
-    /// One for each parameter.
-    pub tensors: Vec<Tensor>,
+    /// Laid out like the parameters.
+    pub values: Tensor,
 }
 
 impl Average {
     /// Starts at the weights themselves.
-    pub fn new(parameters: &[Parameter]) -> Self {
-        Average { tensors: parameters.iter().map(|parameter| parameter.tensor.detach().copy()).collect() }
+    pub fn new(flat: &Flat) -> Self {
+        Average { values: flat.values.copy() }
     }
 
     /// Moves towards the weights; early steps, whose weights are soon outdated, are forgotten faster.
-    pub fn update(&mut self, parameters: &[Parameter], decay: f64, step: u64) {
+    pub fn update(&mut self, flat: &Flat, decay: f64, step: u64) {
         let decay = decay.min((1.0 + step as f64) / (10.0 + step as f64));
         tch::no_grad(|| {
-            for (average, parameter) in self.tensors.iter_mut().zip(parameters) {
-                let _ = average.lerp_(&parameter.tensor, 1.0 - decay);
-            }
+            let _ = self.values.lerp_(&flat.values, 1.0 - decay);
         });
     }
 }

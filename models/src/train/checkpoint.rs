@@ -2,19 +2,22 @@
 
 use std::path::Path;
 
-use super::{Average, Optimizer};
+use super::{Average, Flat, Optimizer};
 use crate::config::{self, Config};
 use crate::error::Error;
 use crate::parameters::Parameter;
 use crate::tensor_file;
+use tch::Tensor;
 
-/// Where a run stands, beside its weights.
+/// Where a run stands.
 #[derive(Debug)]
 pub struct State {
     /// Steps taken.
     pub done: u64,
     /// Seconds they took.
     pub seconds: f64,
+    /// The weights.
+    pub flat: Flat,
     /// The optimiser's memory.
     pub optimizer: Optimizer,
     /// The averaged weights.
@@ -22,9 +25,21 @@ pub struct State {
 }
 
 impl State {
-    /// Before the first step.
+    /// Before the first step; moves the parameters into one buffer.
     pub fn new(parameters: &[Parameter], kind: config::Optimizer) -> State {
-        State { done: 0, seconds: 0.0, optimizer: Optimizer::new(parameters, kind), average: Average::new(parameters) }
+        let flat = Flat::new(parameters, kind);
+        State { done: 0, seconds: 0.0, optimizer: Optimizer::new(&flat), average: Average::new(&flat), flat }
+    }
+
+    /// What is kept of a parameter, by the name of the kind.
+    fn kept(&self, parameter: usize) -> [(&'static str, Tensor); 4] {
+        [
+            ("weights", &self.flat.values),
+            ("average", &self.average.values),
+            ("first", &self.optimizer.first),
+            ("second", &self.optimizer.second),
+        ]
+        .map(|(kind, buffer)| (kind, self.flat.part(buffer, parameter)))
     }
 
     /// Writes everything into one file, at once.
@@ -33,13 +48,10 @@ impl State {
     /// [`Error::Io`].
     pub fn write(&self, path: &Path, config: &Config, parameters: &[Parameter]) -> Result<(), Error> {
         let mut tensors = Vec::new();
-        for (i, Parameter { name, tensor, .. }) in parameters.iter().enumerate() {
-            tensors.push((format!("weights.{name}"), tensor));
-            tensors.push((format!("average.{name}"), &self.average.tensors[i]));
-            tensors.push((format!("first.{name}"), &self.optimizer.first[i]));
-            tensors.push((format!("second.{name}"), &self.optimizer.second[i]));
+        for (i, Parameter { name, .. }) in parameters.iter().enumerate() {
+            tensors.extend(self.kept(i).map(|(kind, tensor)| (format!("{kind}.{name}"), tensor)));
         }
-        let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), *tensor)).collect();
+        let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         let config = toml::to_string(config).map_err(|error| Error::Config(error.to_string()))?;
         let words = [("config", config), ("step", self.done.to_string()), ("seconds", self.seconds.to_string())];
         tensor_file::write(path, &tensors, &words)
@@ -65,11 +77,10 @@ impl State {
         }
         let mut state = State::new(parameters, config.train.optimizer);
         tch::no_grad(|| {
-            for (i, Parameter { name, tensor, .. }) in parameters.iter().enumerate() {
-                tensor.shallow_clone().f_copy_(&contents.take(&format!("weights.{name}"))?)?;
-                state.average.tensors[i].f_copy_(&contents.take(&format!("average.{name}"))?)?;
-                state.optimizer.first[i].f_copy_(&contents.take(&format!("first.{name}"))?)?;
-                state.optimizer.second[i].f_copy_(&contents.take(&format!("second.{name}"))?)?;
+            for (i, Parameter { name, .. }) in parameters.iter().enumerate() {
+                for (kind, mut tensor) in state.kept(i) {
+                    tensor.f_copy_(&contents.take(&format!("{kind}.{name}"))?)?;
+                }
             }
             Ok::<_, Error>(())
         })?;

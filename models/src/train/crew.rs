@@ -88,8 +88,7 @@ impl Crew {
     }
 }
 
-fn learn(learner: &dyn Learner, tensors: &[Tensor], mut batch: Batch, merge: Option<&Merge>, share: f64) -> Pass {
-    batch.images = batch.images.to_device(tensors[0].device());
+fn learn(learner: &dyn Learner, tensors: &[Tensor], batch: Batch, merge: Option<&Merge>, share: f64) -> Pass {
     let outcome = learner.outcome(&batch, merge);
     let gradients = Tensor::run_backward(&[&outcome.loss * share], tensors, false, false);
     let parts = outcome.parts.iter().map(|(name, part)| (*name, part.double_value(&[]))).collect();

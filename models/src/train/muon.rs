@@ -6,15 +6,13 @@ use tch::{Kind, Tensor};
 const QUINTIC: [f64; 3] = [3.4445, -4.7750, 2.0315];
 const ROUNDS: usize = 5;
 
-/// The change of a tensor that stacks `layers` matrices along its outputs, from its gradients' momentum: each matrix `U S Vᵀ` becomes
-/// `U Vᵀ`, scaled so that its entries are as large as AdamW's typical ones (Liu et al., arXiv 2502.16982).
+/// The changes of matrices `[N, out, in]` from their gradients' momentum: each `U S Vᵀ` becomes `U Vᵀ`, scaled so that its entries are as
+/// large as AdamW's typical ones (Liu et al., arXiv 2502.16982).
 ///
 /// The products are in `kind`: the iteration forgives what bfloat16 loses.
-pub fn change(momentum: &Tensor, layers: i64, kind: Kind) -> Tensor {
-    let shape = momentum.size();
-    let matrices = momentum.reshape([layers, shape[0] / layers, -1]);
-    let longest = matrices.size()[1].max(matrices.size()[2]);
-    (orthogonalise(&matrices, kind).to_kind(Kind::Float) * (0.2 * (longest as f64).sqrt())).reshape(shape)
+pub fn changes(momenta: &Tensor, kind: Kind) -> Tensor {
+    let longest = momenta.size()[1].max(momenta.size()[2]);
+    orthogonalise(momenta, kind).to_kind(Kind::Float) * (0.2 * (longest as f64).sqrt())
 }
 
 /// Newton-Schulz iterations towards the nearest orthogonal matrices, roughly: singular values end between 0.7 and 1.2.
@@ -53,8 +51,8 @@ mod tests {
 
     #[test]
     fn a_change_is_as_large_as_adams() {
-        let momentum = Tensor::randn([96, 32], (Kind::Float, Device::Cpu)) * 1e-5;
-        let size = change(&momentum, 3, Kind::BFloat16).square().mean(Kind::Float).sqrt().double_value(&[]);
+        let momenta = Tensor::randn([3, 32, 32], (Kind::Float, Device::Cpu)) * 1e-5;
+        let size = changes(&momenta, Kind::BFloat16).square().mean(Kind::Float).sqrt().double_value(&[]);
         assert!((0.1..0.3).contains(&size), "{size}");
     }
 }

@@ -2,98 +2,70 @@
 
 use tch::{Kind, Tensor};
 
-use super::{learning_rate, muon};
-use crate::config::{self, Train};
-use crate::parameters::{Parameter, Role};
+use super::{Flat, learning_rate, muon};
+use crate::config::Train;
 
-/// The optimiser's memory for each parameter.
+/// The optimiser's memory, as buffers laid out like the parameters' one.
 #[derive(Debug)]
 pub struct Optimizer {
     /// Means of gradients.
-    pub first: Vec<Tensor>,
-    /// Means of squared gradients; empty where orthogonalised changes need none.
-    pub second: Vec<Tensor>,
-}
-
-/// What one step has in common for all parameters.
-struct Step<'a> {
-    train: &'a Train,
-    /// Counted from 1.
-    number: i32,
-    rate: f64,
+    pub first: Tensor,
+    /// Means of squared gradients, of the elements that are changed one by one: orthogonalised changes need none.
+    pub second: Tensor,
 }
 
 impl Optimizer {
     /// Nothing remembered yet.
-    pub fn new(parameters: &[Parameter], kind: config::Optimizer) -> Self {
-        let zeros = |parameter: &Parameter| parameter.tensor.zeros_like().detach();
-        let second = |parameter: &Parameter| match stacked(parameter, kind) {
-            Some(_) => Tensor::zeros([0], (Kind::Float, parameter.tensor.device())),
-            None => zeros(parameter),
-        };
-        Optimizer { first: parameters.iter().map(zeros).collect(), second: parameters.iter().map(second).collect() }
+    pub fn new(flat: &Flat) -> Self {
+        let first = flat.values.zeros_like();
+        Optimizer { second: first.narrow(0, 0, flat.scaled).zeros_like(), first }
     }
 
-    /// One step along `gradients`, one for each parameter, undefined where there is none; their norm before clipping.
-    pub fn step(&mut self, parameters: &[Parameter], gradients: Vec<Tensor>, train: &Train, step: u64) -> f64 {
+    /// One step along a gradient laid out like the parameters; its norm before clipping.
+    pub fn step(&mut self, flat: &Flat, mut gradient: Tensor, train: &Train, step: u64) -> f64 {
         tch::no_grad(|| {
-            let squares: Vec<Tensor> = gradients
-                .iter()
-                .filter(|gradient| gradient.defined())
-                .map(|gradient| gradient.square().sum(Kind::Float))
-                .collect();
-            let norm = Tensor::stack(&squares, 0).sum(Kind::Double).sqrt().double_value(&[]);
-            let shrink = if norm > train.clip { train.clip / norm } else { 1.0 };
-            let step = Step { train, number: step as i32 + 1, rate: learning_rate(train, step) };
-            for (i, (parameter, mut gradient)) in parameters.iter().zip(gradients).enumerate() {
-                if !gradient.defined() {
-                    continue;
-                }
-                if shrink < 1.0 {
-                    let _ = gradient.g_mul_scalar_(shrink);
-                }
-                let _ = self.first[i].lerp_(&gradient, 1.0 - train.betas[0]);
-                let change = match stacked(parameter, train.optimizer) {
-                    // Nesterov's look ahead: the momentum as it will be if the gradient stays.
-                    Some(layers) => {
-                        let ahead = self.first[i].lerp(&gradient, 1.0 - train.betas[0]);
-                        muon::change(&ahead, layers, train.precision.kind())
-                    }
-                    None => self.scaled(i, &gradient, &step),
-                };
-                let mut tensor = parameter.tensor.shallow_clone();
-                if parameter.role != Role::Vector {
-                    let _ = tensor.g_mul_scalar_(1.0 - step.rate * train.weight_decay);
-                }
-                let _ = tensor.g_sub_(&(change * step.rate));
+            let norm = gradient.square().sum(Kind::Double).sqrt().double_value(&[]);
+            if norm > train.clip {
+                let _ = gradient.g_mul_scalar_(train.clip / norm);
             }
+            let _ = self.first.lerp_(&gradient, 1.0 - train.betas[0]);
+            let mut changes = vec![self.scaled(&gradient.narrow(0, 0, flat.scaled), train, step as i32 + 1)];
+            if !flat.stacks.is_empty() {
+                // Nesterov's look ahead: the momentum as it will be if the gradient stays.
+                let ahead = self.first.lerp(&gradient, 1.0 - train.betas[0]);
+                let mut first = flat.scaled;
+                for stack in &flat.stacks {
+                    let count = stack.iter().product();
+                    let momenta = ahead.narrow(0, first, count).view(*stack);
+                    changes.push(muon::changes(&momenta, train.precision.kind()).view([-1]));
+                    first += count;
+                }
+            }
+            let rate = learning_rate(train, step);
+            let mut values = flat.values.shallow_clone();
+            let decayed = values.size()[0] - flat.vectors;
+            let _ = values.narrow(0, flat.vectors, decayed).g_mul_scalar_(1.0 - rate * train.weight_decay);
+            let _ = values.g_sub_(&(Tensor::cat(&changes, 0) * rate));
             norm
         })
     }
 
-    /// Adam's change: the mean gradient over the root of the mean square, both freed from their start at zero.
-    fn scaled(&mut self, i: usize, gradient: &Tensor, step: &Step<'_>) -> Tensor {
-        let correction = |beta: f64| 1.0 - beta.powi(step.number);
-        let [beta1, beta2] = step.train.betas;
-        let _ = self.second[i].lerp_(&gradient.square(), 1.0 - beta2);
+    /// Adam's change, `number` counted from 1: the mean gradient over the root of the mean square, both freed from their start at zero.
+    fn scaled(&mut self, gradient: &Tensor, train: &Train, number: i32) -> Tensor {
+        let correction = |beta: f64| 1.0 - beta.powi(number);
+        let [beta1, beta2] = train.betas;
+        let _ = self.second.lerp_(&gradient.square(), 1.0 - beta2);
         let root = correction(beta2).sqrt();
-        let spread = self.second[i].sqrt().g_div_scalar_(root).g_add_scalar_(step.train.epsilon);
-        (&self.first[i] / spread).g_div_scalar_(correction(beta1))
-    }
-}
-
-/// How many matrices a parameter stacks, if its changes are orthogonalised.
-fn stacked(parameter: &Parameter, kind: config::Optimizer) -> Option<i64> {
-    match (kind, parameter.role) {
-        (config::Optimizer::Muon, Role::Hidden(layers)) => Some(layers),
-        _ => None,
+        let spread = self.second.sqrt().g_div_scalar_(root).g_add_scalar_(train.epsilon);
+        (self.first.narrow(0, 0, gradient.size()[0]) / spread).g_div_scalar_(correction(beta1))
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::{Precision, Schedule};
+    use crate::config::{self, Precision, Schedule};
+    use crate::parameters::{Parameter, Role};
     use tch::Device;
 
     pub fn train() -> Train {
@@ -122,12 +94,13 @@ pub(super) mod tests {
         let tensor = Tensor::from_slice(&[1f64]).to_device(Device::Cpu).set_requires_grad(true);
         let parameters = [Parameter { name: "x".into(), tensor: tensor.shallow_clone(), role: Role::Edge }];
         let config = Train { warmup: 0, final_rate: 0.1, ..train() };
-        let mut optimizer = Optimizer::new(&parameters, config.optimizer);
+        let flat = Flat::new(&parameters, config.optimizer);
+        let mut optimizer = Optimizer::new(&flat);
         let (mut x, mut m, mut v) = (1f64, 0f64, 0f64);
         for step in 0..2 {
             let loss = (&tensor * &tensor * 3.0).sum(Kind::Double);
             let gradients = Tensor::run_backward(&[loss], &[&tensor], false, false);
-            let norm = optimizer.step(&parameters, gradients, &config, step);
+            let norm = optimizer.step(&flat, flat.gather(&gradients), &config, step);
             let gradient = 6.0 * x;
             assert!((norm - gradient).abs() < 1e-5);
             let clipped = gradient / gradient.abs().max(1.0);
@@ -147,14 +120,15 @@ pub(super) mod tests {
         let parameters = [Parameter { name: "x".into(), tensor: tensor.shallow_clone(), role: Role::Hidden(1) }];
         let config =
             Train { optimizer: config::Optimizer::Muon, weight_decay: 0.0, warmup: 0, learning_rate: 0.2, ..train() };
-        let mut optimizer = Optimizer::new(&parameters, config.optimizer);
+        let flat = Flat::new(&parameters, config.optimizer);
+        let mut optimizer = Optimizer::new(&flat);
         let loss = || (&tensor - &target).square().sum(Kind::Float);
         let first = loss().double_value(&[]);
         for step in 0..100 {
             let gradients = Tensor::run_backward(&[loss()], &[&tensor], false, false);
-            optimizer.step(&parameters, gradients, &config, step);
+            optimizer.step(&flat, flat.gather(&gradients), &config, step);
         }
         assert!(loss().double_value(&[]) < 0.05 * first);
-        assert_eq!(optimizer.second[0].numel(), 0);
+        assert_eq!(optimizer.second.numel(), 0);
     }
 }

@@ -99,16 +99,19 @@ impl Run<'_> {
         let (started, first, before) = (Instant::now(), state.done, state.seconds);
         let mut saved = Instant::now();
         let mut recent = Vec::new();
+        let device = parameters[0].tensor.device();
 
         std::thread::scope(|scope| {
             let (send, receive) = sync_channel::<Batch>(AHEAD);
             let passes = state.done * train.accumulate as u64..train.steps * train.accumulate as u64;
             // The maker of batches ends when nobody receives any more.
-            scope.spawn(move || passes.map(|number| batches.batch(number)).try_for_each(|batch| send.send(batch)));
+            scope.spawn(move || {
+                passes.map(|number| batches.batch(number).to_device(device)).try_for_each(|batch| send.send(batch))
+            });
             let crew = Crew::new(scope, learners, parameters);
             while state.done < train.steps {
                 let batches = receive.iter().take(train.accumulate).collect();
-                let mut row = self.step(&crew, parameters, &mut state, batches, &schedules)?;
+                let mut row = self.step(&crew, &mut state, batches, &schedules)?;
                 state.seconds = before + started.elapsed().as_secs_f64();
                 row.seconds = state.seconds;
                 metrics.push(&row)?;
@@ -136,7 +139,6 @@ impl Run<'_> {
     pub(super) fn step(
         &self,
         crew: &Crew,
-        parameters: &[Parameter],
         state: &mut State,
         batches: Vec<Batch>,
         schedules: &[(Schedule, Merge)],
@@ -149,23 +151,23 @@ impl Run<'_> {
             row.compression = drawn.map_or(0.0, |(schedule, _)| schedule.saving);
             (batch, drawn.map(|(_, merge)| merge.clone()))
         });
-        let mut gradients: Vec<Tensor> = Vec::new();
+        let mut gradient: Option<Tensor> = None;
         for pass in crew.learn(passes.collect(), share) {
             row.loss += pass.loss * share;
             for (name, part) in pass.parts {
                 *row.parts.entry(name.to_owned()).or_default() += part * share;
             }
-            match gradients.is_empty() {
-                true => gradients = pass.gradients,
-                false => add(&mut gradients, pass.gradients),
-            }
+            let of_pass = state.flat.gather(&pass.gradients);
+            gradient = Some(gradient.map_or_else(|| of_pass.shallow_clone(), |sum| sum + &of_pass));
         }
         if !row.loss.is_finite() {
             return Err(Error::Diverged { step: row.step, loss: row.loss });
         }
-        row.gradient = state.optimizer.step(parameters, gradients, train, state.done);
+        if let Some(gradient) = gradient {
+            row.gradient = state.optimizer.step(&state.flat, gradient, train, state.done);
+        }
         crew.constrain();
-        state.average.update(parameters, train.ema, state.done);
+        state.average.update(&state.flat, train.ema, state.done);
         state.done += 1;
         Ok(row)
     }
@@ -180,18 +182,5 @@ impl Run<'_> {
             Ok((schedule, merge))
         };
         merging.rates.iter().map(one).collect()
-    }
-}
-
-/// Adds gradients to a sum, where there are any.
-fn add(sum: &mut [Tensor], gradients: Vec<Tensor>) {
-    for (sum, gradient) in sum.iter_mut().zip(gradients) {
-        match sum.defined() {
-            true if gradient.defined() => {
-                let _ = sum.g_add_(&gradient);
-            }
-            true => {}
-            false => *sum = gradient,
-        }
     }
 }

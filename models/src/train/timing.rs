@@ -18,7 +18,6 @@ use crate::vision::Merge;
 pub struct Stopwatch<'a> {
     run: Run<'a>,
     crew: Crew,
-    parameters: &'a [Parameter],
     batches: &'a Batches<'a>,
     state: State,
     schedules: Vec<(Schedule, Merge)>,
@@ -39,7 +38,7 @@ impl<'a> Stopwatch<'a> {
         let run = Run { config, folder: PathBuf::new(), reschedule: false, quiet: true };
         let schedules = run.schedules()?;
         let state = State::new(parameters, config.train.optimizer);
-        Ok(Stopwatch { run, crew: Crew::new(scope, learners, parameters), parameters, batches, state, schedules })
+        Ok(Stopwatch { run, crew: Crew::new(scope, learners, parameters), batches, state, schedules })
     }
 
     /// Takes the next step; the seconds of forward pass, backward pass and optimiser. Batches are made before, as in training, where another
@@ -49,9 +48,11 @@ impl<'a> Stopwatch<'a> {
     /// [`Error::Diverged`].
     pub fn step(&mut self) -> Result<f64, Error> {
         let (done, passes) = (self.state.done, self.run.config.train.accumulate as u64);
-        let ready = (done * passes..(done + 1) * passes).map(|number| self.batches.batch(number)).collect();
+        let device = self.state.flat.values.device();
+        let ready =
+            (done * passes..(done + 1) * passes).map(|number| self.batches.batch(number).to_device(device)).collect();
         let begin = Instant::now();
-        self.run.step(&self.crew, self.parameters, &mut self.state, ready, &self.schedules)?;
+        self.run.step(&self.crew, &mut self.state, ready, &self.schedules)?;
         Ok(begin.elapsed().as_secs_f64())
     }
 }

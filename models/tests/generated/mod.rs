@@ -90,6 +90,8 @@ pub fn config(objective: Objective, steps: u64) -> Config {
             contrast: 0.1,
             saturation: 0.1,
             mixup: 0.0,
+            cutmix: 0.0,
+            mixed: 1.0,
         },
         merging: mlip.then(|| Merging {
             rule: Rule::Ward,
