@@ -4,6 +4,7 @@
 //! [`schedule`] turns a compression rate into tokens merged per block, [`calibrate`] tries several on photos.
 //! [`graph`] folds and packs a source into an ONNX model; [`reference`](mod@reference) computes the source's own
 //! embeddings, and [`verify`] holds the written file against them. [`operators`] says which nodes an accelerator won't take.
+//! [`vocabulary`] and [`wordnet`] say what the rows of a classifier are called.
 
 #![forbid(unsafe_code)]
 
@@ -17,5 +18,7 @@ pub mod reference;
 pub mod schedule;
 pub mod source;
 pub mod verify;
+pub mod vocabulary;
+pub mod wordnet;
 
 pub use error::Error;

@@ -26,6 +26,7 @@
 //! | `text.token.weight`, `text.position` | `[V, D]`, `[S, D]` |
 //! | `text.final_norm.{weight,bias}` | `[D]`, with pre-norms |
 //! | `text.token_type`, `text.embed_norm.{weight,bias}` | `[D]`, added to each token and the norm after it, with post-norms |
+//! | `classifier.{weight,bias}` | `[C, E]`, `[C]`: what a classifier has behind the image tower, for C classes |
 //! | `logit_scale` (optional) | `[]`, its logarithm |
 //!
 //! A linear layer without a bias counts as one with zeros.
@@ -79,7 +80,7 @@ pub trait Source {
 /// What a checkpoint is, whatever its layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// The kind of model, as the file's metadata names it: `clip`, `siglip`, `mlip`, `vit`, `bert`.
+    /// The kind of model, as the file's metadata names it: `clip`, `siglip`, `mlip`, `vit`, `catlip`, `bert`.
     pub family: String,
     /// Length of an embedding, the same for both towers.
     pub embedding: usize,

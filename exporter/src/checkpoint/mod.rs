@@ -6,6 +6,7 @@
 mod allowed;
 mod call;
 mod element;
+mod keys;
 mod machine;
 mod pickle;
 mod region;
@@ -23,6 +24,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+
+pub use keys::pickled_keys;
 
 use crate::error::Error;
 use crate::source::Tensor;

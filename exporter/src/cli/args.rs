@@ -8,7 +8,7 @@ use edgelip_export::graph::{self, Precision};
 use edgelip_export::layout;
 use edgelip_export::layout::preprocess::Steps;
 use edgelip_export::schedule::Shape;
-use edgelip_export::source::{Activation, Guide, Merging};
+use edgelip_export::source::{Activation, Guide, Merging, Score};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,6 +22,8 @@ Examples:
       Both towers, so that labels can be made on the board.
   edgelip-export mlip-tiny -o model.onnx --compression 0.5 --labels labels.txt --text-model minilm.onnx
       A checkpoint without a text tower of its own; merging as it was trained.
+  edgelip-export vit_base.pt -o model.onnx --preprocess corenet --vocabulary vocab.pkl --wordnet /usr/share/wordnet --labels labels.txt
+      CatLIP: no text tower, the labels are rows of its classifier.
   edgelip-export all-MiniLM-L6-v2 -o text.onnx --precision int8 --context 64
       A text tower by itself, for texts of up to 64 tokens.
   edgelip-export clip-vit-large-patch14 -o model.onnx --compression 0.3 --schedule calibrate:photos/
@@ -77,8 +79,8 @@ pub struct Args {
     #[arg(long, value_name = "TOKENS")]
     pub context: Option<usize>,
 
-    /// What pixels go through, if the checkpoint doesn't say or says it wrong: clip, siglip, clipa, mobileclip, vit or imagenet, and with
-    /// commas behind it what is different: shortest, squash, bilinear, bicubic, resize=PIXELS
+    /// What pixels go through, if the checkpoint doesn't say or says it wrong: clip, siglip, clipa, mobileclip, corenet, vit or imagenet, and
+    /// with commas behind it what is different: shortest, squash, bilinear, bicubic, resize=PIXELS
     #[arg(long, value_name = "FAMILY")]
     pub preprocess: Option<Steps>,
 
@@ -94,6 +96,19 @@ pub struct Args {
     /// classes of ImageNet (./imagenet is a file of that name)
     #[arg(long, value_name = "FILE|SET")]
     pub labels: Option<PathBuf>,
+
+    /// What the rows of a checkpoint's classifier are called, which then are its labels (or those of --labels are): labels in a file, the
+    /// known set imagenet, lines that begin with synsets such as n02958343, or CatLIP's pickled vocabulary
+    #[arg(long, value_name = "FILE|SET")]
+    pub vocabulary: Option<PathBuf>,
+
+    /// WordNet 3.0's noun files, for the names of a vocabulary's synsets; --labels then finds rows by the first sense of a noun too
+    #[arg(long, value_name = "FOLDER")]
+    pub wordnet: Option<PathBuf>,
+
+    /// How logits become scores [default: the checkpoint's; for a classifier softmax, but sigmoid for a vocabulary of synsets, as CatLIP]
+    #[arg(long, value_enum)]
+    pub score: Option<Scores>,
 
     /// A text tower that was exported already, to make the labels with; for a checkpoint that has none of its own
     #[arg(long, value_name = "FILE", requires = "labels", conflicts_with = "text")]
@@ -153,6 +168,15 @@ pub enum MlpActivation {
     Gelu,
     /// x · sigmoid(1.702 x), as in OpenAI's models
     QuickGelu,
+}
+
+/// How logits become scores.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Scores {
+    /// One label is right: scores sum up to 1
+    Softmax,
+    /// Each label is right or not, whatever the others are
+    Sigmoid,
 }
 
 /// How weights are stored.
@@ -239,6 +263,9 @@ impl Args {
             ("--image-size", self.image_size.is_some()),
             ("--preprocess", self.preprocess.is_some()),
             ("--labels", self.labels.is_some()),
+            ("--vocabulary", self.vocabulary.is_some()),
+            ("--wordnet", self.wordnet.is_some()),
+            ("--score", self.score.is_some()),
         ];
         options.into_iter().find(|&(_, given)| given).map(|(name, _)| name)
     }
@@ -295,6 +322,14 @@ impl Args {
         layout::Options { preprocess: self.preprocess.clone(), activation, tokenizer: self.tokenizer.clone() }
     }
 
+    /// How logits become scores, if that is asked for.
+    pub fn score(&self) -> Option<Score> {
+        self.score.map(|score| match score {
+            Scores::Softmax => Score::Softmax,
+            Scores::Sigmoid => Score::Sigmoid,
+        })
+    }
+
     /// The precision asked for.
     pub fn precision(&self) -> Precision {
         match self.precision {
@@ -319,82 +354,5 @@ fn same_file(a: &Path, b: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_asked_for_is_the_checkpoints() {
-        let own =
-            Merging { rule: graph::Merge::Tome, guide: Guide { strength: 0.3, semantic: 0.25 }, ..Merging::default() };
-        let merging = |line: &str| check(line).expect(line).merging(&own).map_err(|error| error.to_string());
-        assert_eq!(merging("-o m.onnx --compression 0.5"), Ok((graph::Merge::Tome, own.guide)));
-        let asked = merging("-o m.onnx --compression 0.5 --merge ward --guide 0.7");
-        assert_eq!(asked, Ok((graph::Merge::Ward, Guide { strength: 0.7, semantic: 0.25 })));
-        let error = merging("-o m.onnx --compression 0.5 --guide 0 --guide-semantic 0.5").expect_err("of no effect");
-        assert!(error.contains("--guide-semantic needs --guide"), "{error}");
-    }
-
-    fn check(line: &str) -> Result<Args, String> {
-        let words = ["edgelip-export", "clip"].into_iter().chain(line.split_whitespace());
-        Args::try_parse_from(words).map_err(|error| error.to_string())?.check().map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
-        Args::command().debug_assert();
-    }
-
-    #[test]
-    fn wishes_that_go_together() {
-        for line in [
-            "-o m.onnx",
-            "--dry-run",
-            "--text t.onnx",
-            "--dry-run --compression 0.5 --merge tome --schedule geo --text t.onnx",
-            "-o m.onnx --schedule list:1,0 --merge ward",
-            "-o m.onnx --schedule list:1,0 --compression 0.1",
-            "-o m.onnx --compression 0.5 --guide 0.3 --guide-semantic 1",
-            "-o m.onnx --schedule list:1,0 --guide 0",
-            "-o m.onnx --labels l.txt --template {} --template my.{}",
-            "-o m.onnx --labels l.txt --text-model t.onnx",
-            "-o m.onnx --text t.onnx --preprocess clip,bilinear --activation quick_gelu --tokenizer bpe.txt.gz",
-            "-o m.onnx --compression 0.3 --schedule calibrate:photos --precision int8",
-            "-o m.onnx --text t.onnx --precision i8 --threads 2 --image-size 160 --licence MIT",
-        ] {
-            check(line).expect(line);
-        }
-    }
-
-    #[test]
-    fn wishes_that_do_not() {
-        for (line, reason) in [
-            ("", "nothing to write"),
-            ("-o m.onnx --text m.onnx", "the same file"),
-            ("-o m.onnx --text ./m.onnx", "the same file"),
-            ("--text t.onnx --compression 0.5", "--compression is about the image tower"),
-            ("--text t.onnx --labels l.txt", "--labels is about the image tower"),
-            ("-o m.onnx --template {}", "--template needs --labels"),
-            ("-o m.onnx --templates photo", "--templates needs --labels"),
-            ("-o m.onnx --text-model t.onnx", "--labels"),
-            ("-o m.onnx --labels l --text t.onnx --text-model u.onnx", "cannot be used with"),
-            ("-o m.onnx --labels l --template {} --templates photo", "either --template or --templates"),
-            ("-o m.onnx --schedule geo", "--schedule needs --compression"),
-            ("-o m.onnx --compression 0 --schedule geo", "--schedule needs --compression"),
-            ("-o m.onnx --merge ward", "--merge needs --compression"),
-            ("-o m.onnx --guide 0.3", "--guide needs --compression"),
-            ("-o m.onnx --compression 0.5 --guide -1", "--guide must be 0 or more"),
-            ("-o m.onnx --compression 0.5 --guide nan", "--guide must be 0 or more"),
-            ("-o m.onnx --compression 0.5 --guide 1 --guide-semantic 1.5", "--guide-semantic must be"),
-            ("--text t.onnx --preprocess clip", "--preprocess is about the image tower"),
-            ("-o m.onnx --preprocess clip,sharp", "`sharp` is none of"),
-            ("--text t.onnx --guide 0.3", "--guide is about the image tower"),
-            ("-o m.onnx --compression 0.5 --schedule fast", "no schedule is called `fast`"),
-            ("-o m.onnx --compression 0.5 --schedule calibrate:", "needs a folder"),
-            ("-o m.onnx --threads 0", "--threads must be"),
-        ] {
-            let error = check(line).expect_err(line);
-            assert!(error.contains(reason), "{line}: {error}");
-        }
-    }
-}
+#[path = "args_tests.rs"]
+mod tests;

@@ -18,6 +18,7 @@ use tempfile::NamedTempFile;
 
 use super::args::{Args, Schedule};
 use super::bank::{self, Wanted};
+use super::classes::Classes;
 use super::progress::{self, Counted};
 use super::summary::{Summary, TextSummary, VisionSummary};
 use super::warn;
@@ -30,8 +31,12 @@ pub fn run(mut args: Args) -> Result<bool> {
     for path in [&args.output, &args.text].into_iter().flatten().filter(|_| !args.dry_run) {
         Output::check(path, args.force)?;
     }
-    let wanted = Wanted::read(&args)?;
     let mut source = Layout::open(&args.checkpoint, &args.layout())?;
+    let classes = Classes::read(&args, &source)?;
+    let wanted = if source.classes().is_some() { None } else { Wanted::read(&args)? };
+    if let Some(score) = args.score().or(classes.as_ref().and_then(Classes::score)) {
+        source.set_score(score)?;
+    }
     let only_text = source.model().vision.is_none() && source.model().text.is_some();
     if only_text {
         args.take_text_only()?;
@@ -64,7 +69,7 @@ pub fn run(mut args: Args) -> Result<bool> {
         source.provenance_mut().sha256 = Some(source.checkpoint().sha256()?);
         hashing.finish_and_clear();
     }
-    let export = Export { args: &args, source: &source, wanted, tokenizer };
+    let export = Export { args: &args, source: &source, wanted, classes, tokenizer };
     export.run()
 }
 
@@ -73,6 +78,7 @@ struct Export<'a> {
     args: &'a Args,
     source: &'a Layout,
     wanted: Option<Wanted>,
+    classes: Option<Classes>,
     tokenizer: Option<String>,
 }
 
@@ -84,7 +90,7 @@ impl Export<'_> {
         let vision = if sought { Some(self.plan()?) } else { None };
         let mut summary = Summary::new(args, self.source);
         if let Some((plan, options, calibration)) = &vision {
-            summary.vision = Some(VisionSummary::new(args, self.source, plan, options, self.wanted.as_ref())?);
+            summary.vision = Some(VisionSummary::new(args, self.source, plan, options, self.labels())?);
             summary.calibration.clone_from(calibration);
         }
         if args.text.is_some() || only_text {
@@ -95,6 +101,9 @@ impl Export<'_> {
                 let mut model = graph::vision(self.source, options)?;
                 if let Some(wanted) = &self.wanted {
                     wanted.attach_blank(&mut model, self.source.model())?;
+                }
+                if let Some(classes) = &self.classes {
+                    classes.attach(&mut model, self.source.model().embedding)?;
                 }
                 vision.bytes = model.byte_len()?;
             }
@@ -120,6 +129,15 @@ impl Export<'_> {
             warn_failed()?;
         }
         Ok(summary.written)
+    }
+
+    /// How many labels there will be, and the prompts of each that brings none of its own.
+    fn labels(&self) -> [usize; 2] {
+        match (&self.classes, &self.wanted) {
+            (Some(classes), _) => [classes.len(), 0],
+            (None, Some(wanted)) => [wanted.labels.labels().len(), wanted.templates.len()],
+            (None, None) => [0; 2],
+        }
     }
 
     /// The schedule, and how it came about.
@@ -218,6 +236,9 @@ impl Export<'_> {
         let mut model = graph::vision(self.source, options)?;
         if let Some(bank) = bank {
             bank::attach(bank, &mut model, self.source.model())?;
+        }
+        if let Some(classes) = &self.classes {
+            classes.attach(&mut model, self.source.model().embedding)?;
         }
         if let Some(vision) = &mut summary.vision {
             vision.bytes = model.byte_len()?;

@@ -3,6 +3,7 @@
 mod args;
 mod bank;
 mod check_ops;
+mod classes;
 mod export;
 mod progress;
 mod summary;

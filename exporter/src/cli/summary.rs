@@ -13,7 +13,6 @@ use edgelip_runtime::plan::{Merge, Plan};
 use serde::Serialize;
 
 use super::args::Args;
-use super::bank::Wanted;
 use super::say;
 
 /// An export, planned or done.
@@ -194,7 +193,7 @@ impl VisionSummary {
         source: &Layout,
         plan: &Plan,
         options: &VisionOptions,
-        wanted: Option<&Wanted>,
+        [labels, prompts]: [usize; 2],
     ) -> Result<VisionSummary> {
         let model = source.model();
         let vision = model.vision()?;
@@ -238,8 +237,8 @@ impl VisionSummary {
             embedding_macs: plan.embedding_macs(),
             frequency_macs: plan.frequency_macs(),
             blocks: plan.blocks().map(block).collect(),
-            labels: wanted.map_or(0, |wanted| wanted.labels.labels().len()),
-            prompts: wanted.map_or(0, |wanted| wanted.templates.len()),
+            labels,
+            prompts,
         })
     }
 
@@ -267,11 +266,11 @@ impl VisionSummary {
         }
         say(format!("scratch       {} with {}", megabytes(self.scratch_bytes), counted(self.threads, "thread")))?;
         if self.labels > 0 {
-            say(format!(
-                "labels        {}, {} each unless they bring their own",
-                self.labels,
-                counted(self.prompts, "prompt")
-            ))?;
+            let made_of = match self.prompts {
+                0 => "rows of the classifier".to_owned(),
+                prompts => format!("{} each unless they bring their own", counted(prompts, "prompt")),
+            };
+            say(format!("labels        {}, {made_of}", self.labels))?;
         }
         let asked = self
             .compression

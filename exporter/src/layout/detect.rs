@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::fields::Fields;
-use super::{Options, Parts, bert, bert_config, clip, open_clip, siglip, timm};
+use super::{Options, Parts, bert, bert_config, clip, corenet, open_clip, siglip, timm};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 
@@ -32,6 +32,7 @@ const LAYOUTS: &[Row] = &[
         open: open_clip::open,
     },
     Row { name: "timm ViT", is: |found| found.has(timm::FUSED) || !found.architecture.is_empty(), open: timm::open },
+    Row { name: "corenet ViT", is: corenet::is, open: corenet::open },
     Row { name: "MLIP of edgelip-train", is: |found| found.model_type == "mlip", open: clip::open },
     Row {
         name: "Hugging Face SigLIP",

@@ -7,6 +7,7 @@ mod bert;
 mod bert_config;
 mod clip;
 mod clip_config;
+mod corenet;
 #[cfg(test)]
 mod crafted;
 mod detect;
@@ -30,7 +31,7 @@ use std::path::{Path, PathBuf};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
-use crate::source::{Activation, ModelConfig, NormPlace, Provenance, Source, Tensor, TextPooling};
+use crate::source::{Activation, ModelConfig, NormPlace, Provenance, Score, Source, Tensor, TextPooling};
 use detect::Found;
 use preprocess::Steps;
 use tensors::Stored;
@@ -126,6 +127,21 @@ impl Layout {
     /// Where the weights come from, to be completed.
     pub fn provenance_mut(&mut self) -> &mut Provenance {
         &mut self.parts.model.provenance
+    }
+
+    /// Rows of the classifier behind the image tower, if it has one.
+    pub fn classes(&self) -> Option<usize> {
+        let stored = self.parts.tensors.get("classifier.weight")?;
+        self.checkpoint.shape(&stored.name)?.first().copied()
+    }
+
+    /// How logits become scores, if not as in training or if that is not known.
+    ///
+    /// # Errors
+    /// [`Error::NoTower`] without an image tower.
+    pub fn set_score(&mut self, score: Score) -> Result<(), Error> {
+        self.parts.model.vision.as_mut().ok_or(Error::NoTower("an image"))?.head.score = score;
+        Ok(())
     }
 
     /// Takes images of another size: the position embedding is interpolated, resizing and cropping follow.

@@ -2,13 +2,15 @@
 
 use crate::source::Tensor;
 
-/// How a table of places is resampled: bicubic, pixel centres aligned, edges repeated.
+/// How a table of places is resampled: pixel centres aligned, edges repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// As transformers' `interpolate_pos_encoding` does: torch's kernel, four inputs for each output.
+    /// As transformers' `interpolate_pos_encoding` does: bicubic with torch's kernel, four inputs for each output.
     Bicubic,
-    /// As open_clip and timm do: Pillow's kernel, widened when the grid shrinks.
+    /// As open_clip and timm do: bicubic with Pillow's kernel, widened when the grid shrinks.
     Antialiased,
+    /// As corenet does: linear along the sequence of patches, whatever rows they lie in.
+    Sequence,
 }
 
 impl Rule {
@@ -20,7 +22,11 @@ impl Rule {
         if [side; 2] == [rows, columns] {
             return table;
         }
-        let (vertical, horizontal) = (self.taps(side, rows), self.taps(side, columns));
+        let (vertical, horizontal) = match self {
+            Rule::Bicubic | Rule::Antialiased => (self.taps(side, rows), self.taps(side, columns)),
+            // One row as long as all of them.
+            Rule::Sequence => (vec![vec![(0, 1.0)]], self.taps(side * side, rows * columns)),
+        };
         let (class, patches) = table.data.split_at(class_tokens * width);
         let mut data = Vec::with_capacity((class_tokens + rows * columns) * width);
         data.extend_from_slice(class);
@@ -49,8 +55,16 @@ impl Rule {
         match self {
             Rule::Bicubic => (0..to).map(|out| four(scale * (out as f64 + 0.5) - 0.5, from)).collect(),
             Rule::Antialiased => (0..to).map(|out| widened(out, scale, from)).collect(),
+            Rule::Sequence => (0..to).map(|out| two(scale * (out as f64 + 0.5) - 0.5, from)).collect(),
         }
     }
+}
+
+/// The two inputs around a place.
+fn two(centre: f64, from: usize) -> Vec<(usize, f64)> {
+    let centre = centre.max(0.0);
+    let (left, right) = (centre as usize, (centre as usize + 1).min(from - 1));
+    vec![(left, 1.0 - centre.fract()), (right, centre.fract())]
 }
 
 /// The four inputs around a place.
@@ -93,6 +107,9 @@ mod tests {
     const SMALLER: [f32; 4] = [3.7978, 8.0303, 2.3701, 1.3720];
     const LARGER: [f32; 9] = [1.7509, 6.6736, 11.5962, 6.0868, 5.5000, 4.9131, 10.4226, 4.3263, -1.7698];
     const SMALLER_ANTIALIASED: [f32; 4] = [4.1676, 7.4535, 2.6221, 2.0969];
+    /// The same with `mode="bilinear"` of 9 and 4 values as `[1, 1, N, 1]`, to 4 and 9.
+    const SMALLER_SEQUENCE: [f32; 4] = [7.375, 1.125, 2.0, 3.125];
+    const LARGER_SEQUENCE: [f32; 9] = [3.0, 4.1667, 7.2778, 9.9444, 9.5, 9.0556, 5.5, 1.5, 0.0];
     const LARGER_ANTIALIASED: [f32; 9] = [2.0754, 6.6315, 11.1876, 6.0657, 5.5000, 4.9342, 10.0560, 4.3684, -1.3192];
 
     #[test]
@@ -101,11 +118,13 @@ mod tests {
         let data: Vec<f32> = [100.0].into_iter().chain(grid).collect();
         let (whole, part) = (Tensor { shape: vec![10, 1], data: data.clone() }, data[..5].to_vec());
         let part = Tensor { shape: vec![5, 1], data: part };
-        let cases: [(Rule, &Tensor, usize, &[f32]); 4] = [
+        let cases: [(Rule, &Tensor, usize, &[f32]); 6] = [
             (Rule::Bicubic, &whole, 2, &SMALLER),
             (Rule::Bicubic, &part, 3, &LARGER),
             (Rule::Antialiased, &whole, 2, &SMALLER_ANTIALIASED),
             (Rule::Antialiased, &part, 3, &LARGER_ANTIALIASED),
+            (Rule::Sequence, &whole, 2, &SMALLER_SEQUENCE),
+            (Rule::Sequence, &part, 3, &LARGER_SEQUENCE),
         ];
         for (rule, table, side, torchs) in cases {
             let out = rule.resample(table.clone(), [side; 2]);
@@ -119,7 +138,7 @@ mod tests {
     #[test]
     fn the_same_size_changes_nothing() {
         let table = Tensor { shape: vec![10, 2], data: (0..20).map(|i| (i as f32).sin()).collect() };
-        for rule in [Rule::Bicubic, Rule::Antialiased] {
+        for rule in [Rule::Bicubic, Rule::Antialiased, Rule::Sequence] {
             assert_eq!(rule.resample(table.clone(), [3, 3]), table);
         }
     }

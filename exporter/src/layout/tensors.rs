@@ -52,7 +52,7 @@ pub(super) enum View {
     Zeros,
     /// The same values in another shape.
     Shaped(Vec<usize>),
-    /// A table `[1, rows, width]` as `[1 + rows, width]`, zeros in front: places without one for the class token.
+    /// A table `[1, …, rows, width]` as `[1 + rows, width]`, zeros in front: places without one for the class token.
     BehindZeros,
     /// The identity matrix as wide as a vector: a projection that changes nothing.
     Identity,
@@ -100,7 +100,7 @@ impl View {
             View::Zeros => tensor.data.fill(0.0),
             View::Shaped(shape) => tensor.shape.clone_from(shape),
             View::BehindZeros => {
-                if let [1, rows, width] = tensor.shape[..] {
+                if let [.., rows, width] = tensor.shape[..] {
                     tensor.data.splice(..0, std::iter::repeat_n(0.0, width));
                     tensor.shape = vec![1 + rows, width];
                 }

@@ -13,6 +13,8 @@ pub enum Preset {
     Clipa,
     /// MobileCLIP's: shortest side, centre crop, bilinear, pixels between 0 and 1.
     Mobileclip,
+    /// corenet's, CatLIP's among them: as MobileCLIP's, but the crop's half pixels are rounded down.
+    Corenet,
     /// Hugging Face's ViT and the Perception Encoder: squashed, bilinear, pixels between -1 and 1.
     Vit,
     /// torchvision's classifiers: shortest side 256/224 of the crop, bilinear, ImageNet's mean and deviation.
@@ -26,11 +28,12 @@ const UNIT: [[f32; 3]; 2] = [[0.0; 3], [1.0; 3]];
 
 impl Preset {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Preset); 6] = [
+    pub const ALL: [(&'static str, Preset); 7] = [
         ("clip", Preset::Clip),
         ("siglip", Preset::Siglip),
         ("clipa", Preset::Clipa),
         ("mobileclip", Preset::Mobileclip),
+        ("corenet", Preset::Corenet),
         ("vit", Preset::Vit),
         ("imagenet", Preset::Imagenet),
     ];
@@ -43,12 +46,13 @@ impl Preset {
             Preset::Clip => (Resize::Shortest(shortest), Some(size), Filter::Bicubic, CLIP),
             Preset::Siglip => (Resize::Exact(height, width), None, Filter::Bicubic, HALF),
             Preset::Clipa => (Resize::Exact(height, width), None, Filter::Bilinear, IMAGENET),
-            Preset::Mobileclip => (Resize::Shortest(shortest), Some(size), Filter::Bilinear, UNIT),
+            Preset::Mobileclip | Preset::Corenet => (Resize::Shortest(shortest), Some(size), Filter::Bilinear, UNIT),
             Preset::Vit => (Resize::Exact(height, width), None, Filter::Bilinear, HALF),
             Preset::Imagenet => (Resize::Shortest(shortest * 256 / 224), Some(size), Filter::Bilinear, IMAGENET),
         };
-        // These families are trained on what torchvision makes of an image.
-        Preprocess { resize, filter, crop, centre: Centre::Even, rescale: 1.0 / 255.0, mean, std }
+        // The other families are trained on what torchvision makes of an image.
+        let centre = if self == Preset::Corenet { Centre::Floor } else { Centre::Even };
+        Preprocess { resize, filter, crop, centre, rescale: 1.0 / 255.0, mean, std }
     }
 }
 

@@ -98,7 +98,8 @@ impl EngineArgs {
 /// Preprocessing for files that are not edgelip's.
 #[derive(Debug, Clone, Args)]
 pub struct ForeignArgs {
-    /// Preprocessing of a file that is not edgelip's (with --engine tract or ort): clip, siglip, clipa, mobileclip, vit, imagenet
+    /// Preprocessing of a file that is not edgelip's (with --engine tract or ort): clip, siglip, clipa, mobileclip, corenet, vit,
+    /// imagenet
     #[arg(long, value_name = "PRESET", value_parser = parse_preset)]
     pub preprocess: Option<Preset>,
 

@@ -29,6 +29,40 @@ pub fn attach_labels(
     logit_bias: f32,
     templates: &[String],
 ) -> Result<(), Error> {
+    attach(model, names, rows, embedding, [logit_scale, logit_bias], &[], templates)
+}
+
+/// Gives an image tower the rows of a classifier, or some of them, as labels: `logits_per_image = image_embeds · rowsᵀ + biases`.
+///
+/// `rows` is `[names.len(), embedding]` as it was trained, `biases` as long as `names`. The model's own scale and bias of logits become 1 and 0.
+///
+/// # Errors
+/// As [`attach_labels`].
+pub fn attach_classifier(
+    model: &mut OnnxModel<'_>,
+    names: &[String],
+    rows: &[f32],
+    embedding: usize,
+    biases: &[f32],
+) -> Result<(), Error> {
+    if biases.len() != names.len() || biases.iter().any(|bias| !bias.is_finite()) {
+        return Err(Error::Labels(format!("{} names need as many finite biases", names.len())));
+    }
+    attach(model, names, rows, embedding, [1.0, 0.0], biases, &[])?;
+    model.set_metadata("edgelip.logit_scale", "1");
+    model.set_metadata("edgelip.logit_bias", "0");
+    Ok(())
+}
+
+fn attach(
+    model: &mut OnnxModel<'_>,
+    names: &[String],
+    rows: &[f32],
+    embedding: usize,
+    [scale, bias]: [f32; 2],
+    biases: &[f32],
+    templates: &[String],
+) -> Result<(), Error> {
     check(names, rows, embedding, templates)?;
     check_model(model, embedding)?;
     detach(model)?;
@@ -39,11 +73,9 @@ pub fn attach_labels(
         dims: dims.to_vec(),
         payload: Payload::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
     };
-    model.initializers.extend([
-        floats(WEIGHT, &[count, embedding as u64], rows),
-        floats(SCALE, &[], &[logit_scale]),
-        floats(BIAS, &[], &[logit_bias]),
-    ]);
+    let bias = if biases.is_empty() { floats(BIAS, &[], &[bias]) } else { floats(BIAS, &[count], biases) };
+    let rows = floats(WEIGHT, &[count, embedding as u64], rows);
+    model.initializers.extend([rows, floats(SCALE, &[], &[scale]), bias]);
     model.nodes.extend(nodes().iter().map(Node::encode));
     model.outputs.push(ValueInfo {
         name: LOGITS.into(),

@@ -16,7 +16,7 @@ mod tests;
 
 use std::io;
 
-pub use labels::attach_labels;
+pub use labels::{attach_classifier, attach_labels};
 pub use layout::ALIGNMENT;
 pub use model::{Dim, ElementType, Initializer, OnnxModel, Payload, Stream, ValueInfo};
 pub use node::{Attribute, Node};

@@ -117,6 +117,21 @@ fn labels_are_attached_replaced_and_kept_apart() {
 }
 
 #[test]
+fn rows_of_a_classifier_bring_biases() {
+    let plain = written(&tower());
+    let mut model = OnnxModel::read(&plain).unwrap();
+    assert!(attach_classifier(&mut model, &names(2), &[0.5; 16], 8, &[1.0]).is_err());
+    assert!(attach_classifier(&mut model, &names(1), &[0.5; 8], 8, &[f32::NAN]).is_err());
+    assert_eq!(written(&model), plain);
+    attach_classifier(&mut model, &names(2), &[0.5; 16], 8, &[1.0, -2.0]).unwrap();
+    let bytes = written(&model);
+    let file = File::parse(&bytes).unwrap();
+    assert_eq!(file.initializer("labels.bias").unwrap().dims(), [2]);
+    assert_eq!((file.metadata("edgelip.logit_scale"), file.metadata("edgelip.logit_bias")), (Some("1"), Some("0")));
+    assert_eq!(file.metadata("edgelip.template"), Some(""));
+}
+
+#[test]
 fn unfit_labels_change_nothing() {
     let file = written(&tower());
     let mut model = OnnxModel::read(&file).unwrap();
