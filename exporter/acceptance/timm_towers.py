@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""timm's vision transformers against timm itself: preprocessing and embeddings.
+"""timm's vision transformers, and open_clip's models with such image towers, against timm and open_clip: preprocessing, embeddings, scores.
 
-    venv/bin/python exporter/acceptance/timm_towers.py                    # a tower of each kind, of true width, two blocks deep
+    venv/bin/python exporter/acceptance/timm_towers.py                    # a tower of each kind, of true width
     venv/bin/python exporter/acceptance/timm_towers.py --only SigLIP      # the cases with this in their names
+
+timm's are two blocks deep, and so are open_clip's text towers; its image towers have all their blocks.
 
 Weights are random, far from what the libraries initialise. Exits 0 if all is near enough, 1 if not.
 """
@@ -13,17 +15,23 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import timm
 import torch
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer, default_bpe
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
 from timm.data import create_transform, resolve_data_config
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
 import binaries
 import photos
+import sparse
 from engine import onnx
 
-LEAST = 0.99999
+LEAST, SCORES = 0.99999, 1e-4
 BLOCKS = 2
 CLIP = {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}
 HALF = {"mean": [0.5] * 3, "std": [0.5] * 3}
@@ -50,6 +58,36 @@ TOWERS = {
     "DINOv2": ("vit_small_patch14_dinov2", {"num_classes": 0, "img_size": 224}, HALF | {"crop_pct": 1.0}),
     "MobileCLIP-B's tower": ("vit_base_mci_224", {"num_classes": 512}, {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bilinear"}),
 }
+
+# Name of a configuration, what is different in its text tower, kind of tokenizer, preprocessing.
+SIGLIP = HALF | {"interpolation": "bicubic", "resize_mode": "squash"}
+MODELS = {
+    "SigLIP": ("ViT-B-16-SigLIP", {}, "unigram", SIGLIP),
+    "SigLIP 2": ("ViT-B-32-SigLIP2-256", {"vocab_size": 2000}, "byte pairs", SIGLIP),
+    "MobileCLIP-B": ("MobileCLIP-B", {}, "CLIP", {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bilinear", "resize_mode": "shortest"}),
+    "linear projection": ("vit_medium_patch16_gap_256", {}, "CLIP", CLIP),
+}
+# What is refused, and a word on why.
+REFUSED = {
+    "MobileCLIP-S1": "a convolutional hybrid",
+    "convnext_tiny": "a convolutional hybrid",
+    "RN50": "a ResNet",
+    "EVA02-B-16": "`eva02_base_patch16_clip_224` is not supported; supported are",
+    "ViTamin-S": "`vitamin_small_224` is not supported; supported are",
+    "swin_base_patch4_window7_224": "of no layout that is known; supported are",
+    "vit_relpos_medium_patch16_cls_224": "`vit_relpos_medium_patch16_cls_224` is not supported; supported are",
+}
+
+TEXTS = [
+    "a photo of a cat.",
+    "A cup of Coffee, on a (wooden) table; seen from above!",
+    "",
+    "snake_case & &amp; “curly” quotes, it’s",
+    "word " * 100,
+    "42 sheep, 7 goats and one llama",
+]
+LABELS = ["cat", "cup of coffee", "rocket", "llama"]
+TEMPLATE = "a photo of a {}."
 
 
 @torch.no_grad()
@@ -149,6 +187,95 @@ def tower(checks, arguments, case: str, images: list[Path], work: Path) -> None:
     check_images(checks, arguments, what, vision, pixels, expected, images, rows)
 
 
+def tokenizer(kind: str, made: Path, context: int):
+    """A tokenizer as open_clip makes it, of pieces that are made up; what the exporter is told beside the folder."""
+    if kind == "CLIP":
+        return SimpleTokenizer(context_length=context), ["--tokenizer", default_bpe()]
+    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789.,;!()&'\"_"]
+    words = ["▁", "▁a", "▁of", "▁photo", "▁cat", "▁cup", "▁coffee", "▁rocket", "▁llama", "ll", "oo", "at", "ee", "wo", "▁word"]
+    pieces = ["<pad>", "</s>", "<unk>", *letters, *words]
+    if kind == "unigram":
+        own = Tokenizer(models.Unigram([(piece, -1.0 - 0.1 * i / max(1, len(piece))) for i, piece in enumerate(pieces)], 2, False))
+        own.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+        own.pre_tokenizer = pre_tokenizers.Metaspace()
+        own.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+        pad = "</s>"
+    else:
+        merges = [("l", "l"), ("o", "o"), ("a", "t"), ("e", "e"), ("w", "o")]
+        own = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, merges, unk_token="<unk>"))
+        own.normalizer = normalizers.Replace(" ", "▁")
+        pad = "<pad>"
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=own, pad_token=pad, eos_token="</s>", unk_token="<unk>", padding_side="right")
+    wrapped.save_pretrained(made)
+    return HFTokenizer(str(made), context_length=context, clean="canonicalize"), []
+
+
+@torch.no_grad()
+def model(checks, arguments, case: str, images: list[Path], work: Path) -> None:
+    """One of open_clip's models, its text tower two blocks deep."""
+    name, different, kind, preprocess = MODELS[case]
+    what = f"{name}, {case}"
+    config = open_clip.get_model_config(name)
+    config["text_cfg"] = config["text_cfg"] | {"layers": BLOCKS} | different
+    settings = dict(config)
+    made = (open_clip.CustomTextCLIP if settings.pop("custom_text", False) else open_clip.CLIP)(**settings).eval()
+    enliven(made)
+    made.logit_scale.fill_(np.log(10.0))
+    if made.logit_bias is not None:
+        made.logit_bias.fill_(-1.0)
+    checkpoint = folder(work)
+    save_file({key: tensor.contiguous() for key, tensor in made.state_dict().items()}, checkpoint / "open_clip_model.safetensors")
+    described = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (checkpoint / "open_clip_config.json").write_text(json.dumps(described))
+    words, more = tokenizer(kind, checkpoint, config["text_cfg"]["context_length"])
+
+    vision, text, rows = work / "vision.onnx", work / "text.onnx", work / "rows.npy"
+    labels, listed = work / "labels.txt", work / "texts.json"
+    labels.write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
+    listed.write_text(json.dumps(TEXTS), encoding="utf-8")
+    export = [arguments.exporter, checkpoint, "-o", vision, "--text", text, "--labels", labels, "--template", TEMPLATE, *more]
+    ran = binaries.must([*export, "--json", "--force"])
+    checks.check(f"{what}: exported", json.loads(ran.out)["layout"] == "open_clip", f"{ran.seconds:.1f} s, peak {ran.peak_bytes / 1e6:.0f} MB")
+
+    transform = image_transform_v2(PreprocessCfg(size=made.visual.image_size, **preprocess), is_train=False)
+    pixels = check_pixels(checks, arguments, what, vision, transform, images, rows)
+    image = made.encode_image(pixels, normalize=True)
+    check_images(checks, arguments, what, vision, pixels, image, images, rows)
+    binaries.must([arguments.edgelip, "embed", "--texts", listed, "--model", text, "-o", rows, "--force"])
+    ids = words(TEXTS)
+    expected = made.encode_text(ids, normalize=True).numpy()
+    checks.near(f"{what}: text, runtime", np.load(rows), expected, LEAST, LEAST)
+    engine = onnx(text, {"input_ids": ids.numpy(), "attention_mask": np.ones_like(ids.numpy())}, "text_embeds")
+    checks.near(f"{what}: text, onnxruntime", engine, expected, LEAST, LEAST)
+
+    prompts = made.encode_text(words([TEMPLATE.format(label) for label in LABELS]), normalize=True)
+    logits = made.logit_scale.exp() * image @ prompts.T
+    scores = logits.softmax(-1) if made.logit_bias is None else torch.sigmoid(logits + made.logit_bias)
+    ran = binaries.must([arguments.edgelip, "classify", *images, "--model", vision, "--top", len(LABELS), "--json"])
+    far = 0.0
+    for report, row in zip(json.loads(ran.out), scores.tolist()):
+        found = {entry["label"]: entry["score"] for entry in report["labels"]}
+        far = max(far, *(abs(found[label] - score) for label, score in zip(LABELS, row)))
+    kind = "softmax" if made.logit_bias is None else "sigmoid"
+    checks.check(f"{what}: scores", far <= SCORES, f"{kind}, largest difference {far:.2e}")
+
+
+def refuse(checks, arguments, name: str, work: Path) -> None:
+    """A model of open_clip's that can't be exported: one line that says what it is."""
+    config = open_clip.get_model_config(name)
+    settings = dict(config)
+    kind = open_clip.CustomTextCLIP if settings.pop("custom_text", False) else open_clip.CLIP
+    made = folder(work)
+    with torch.device("meta"):
+        shapes = {key: tensor.shape for key, tensor in kind(**settings).state_dict().items()}
+    sparse.write(made / "open_clip_model.safetensors", shapes)
+    (made / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    ran = binaries.run([arguments.exporter, made, "--dry-run"])
+    said = ran.err.strip()
+    good = ran.code == 2 and REFUSED[name] in said and len(said.splitlines()) == 1
+    checks.check(f"{name}: refused", good, REFUSED[name] if good else f"{ran.code}, {said}")
+
+
 def main() -> None:
     parser = binaries.arguments(__doc__.splitlines()[0])
     parser.add_argument("--only", help="only the cases with this in their names")
@@ -163,6 +290,10 @@ def main() -> None:
         images = photos.write(arguments.photos, arguments.count, work / "photos")
         for case in filter(wanted, TOWERS):
             tower(checks, arguments, case, images, work)
+        for case in filter(wanted, MODELS):
+            model(checks, arguments, case, images, work)
+        for name in filter(wanted, REFUSED):
+            refuse(checks, arguments, name, work)
     checks.exit()
 
 

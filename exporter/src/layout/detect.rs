@@ -27,8 +27,10 @@ const LAYOUTS: &[Row] = &[
     },
     Row { name: "OpenAI CLIP", is: is_openai, open: open_clip::open_openai },
     Row {
-        name: "open_clip",
-        is: |found| found.has(open_clip::CONVOLUTION) && found.holds(RESIDUAL_BLOCKS),
+        name: open_clip::NAME,
+        is: |found| {
+            found.has(open_clip::CONVOLUTION) && found.holds(RESIDUAL_BLOCKS) || found.holds("visual.trunk.blocks.")
+        },
         open: open_clip::open,
     },
     Row { name: "timm ViT", is: |found| found.has(timm::FUSED) || !found.architecture.is_empty(), open: timm::open },

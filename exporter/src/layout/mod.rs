@@ -15,6 +15,7 @@ mod fields;
 mod mlip;
 mod open_clip;
 mod open_clip_config;
+mod open_clip_timm;
 mod position;
 pub mod preprocess;
 mod sentencepiece;
@@ -79,6 +80,15 @@ struct Words {
     config: PathBuf,
     /// What says that capitals do not matter, if anything does.
     lower_case: Option<PathBuf>,
+}
+
+/// What becomes of texts before a SigLIP's tokenizer sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cleaning {
+    /// As in transformers: lower case, and no punctuation for the first SigLIP.
+    ByTokenizer,
+    /// As in open_clip: lower case and no punctuation for any, underscores being spaces.
+    Canonical,
 }
 
 impl Layout {
@@ -199,7 +209,8 @@ impl Layout {
         let Some(text) = &mut self.parts.model.text else { return Err(Error::NoTower("a text")) };
         let Words { place, config, lower_case } = &self.parts.words;
         if let TextPooling::Last(padding) = &mut text.pooling {
-            let words = siglip_tokenizer::read(place)?;
+            let cleaning = if self.name == open_clip::NAME { Cleaning::Canonical } else { Cleaning::ByTokenizer };
+            let words = siglip_tokenizer::read(place, cleaning)?;
             *padding = words.padding;
             if words.size <= text.vocabulary && (padding.id as usize) < text.vocabulary {
                 return Ok(words.json);

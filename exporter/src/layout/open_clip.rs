@@ -1,4 +1,5 @@
-//! CLIP by the names that OpenAI gave it and open_clip keeps: OpenAI's archives, and checkpoints of open_clip with or without their configuration.
+//! CLIP by the names that OpenAI gave it and open_clip keeps: OpenAI's archives, and checkpoints of open_clip with or without their configuration,
+//! whose image towers may be timm's.
 
 use edgelip::preset::Preset;
 use edgelip_runtime::plan::MAX_BLOCKS;
@@ -7,24 +8,31 @@ use super::clip::logit_scale_of;
 use super::detect::Found;
 use super::fields::Fields;
 use super::open_clip_config::{self, HEAD, NORM_EPS};
-use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view};
-use super::{Parts, Words, position};
+use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view, scalar};
+use super::{Parts, Words, open_clip_timm, position, timm};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::source::{
-    Activation, ModelConfig, NormPlace, PreprocessConfig, Provenance, TextConfig, TextPooling, VisionConfig,
+    Activation, ModelConfig, NormPlace, PreprocessConfig, Provenance, Score, TextConfig, TextPooling, VisionConfig,
 };
 
+/// What people call the layout.
+pub(super) const NAME: &str = "open_clip";
 /// The tensor that tells an image tower of this layout.
 pub(super) const CONVOLUTION: &str = "visual.conv1.weight";
 /// Numbers that OpenAI's archives hold beside the weights, as tensors.
 pub(super) const NUMBERS: [&str; 3] = ["input_resolution", "context_length", "vocab_size"];
+/// Added to the logits of what is trained with a sigmoid.
+const BIAS: &str = "logit_bias";
 /// What is known of a checkpoint by itself.
 const CONFIG: &str = "open_clip_config.json";
 
 /// What a checkpoint is, wherever that is written.
 struct Model {
+    family: &'static str,
     vision: Option<VisionConfig>,
+    /// Where the image tower's tensors are.
+    image_tensors: Vec<Expected>,
     text: Option<TextConfig>,
     embedding: usize,
     preprocess: Option<PreprocessConfig>,
@@ -59,6 +67,10 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         let config = Fields::read(&path)?;
         return parts(found, by_config(found, &config)?);
     }
+    if found.holds(open_clip_timm::TRUNK) {
+        let reason = "is missing, so that nothing says which of timm's architectures the image tower is: copy it from the original model";
+        return Err(Error::malformed(&path, reason));
+    }
     let Some(activation) = found.options.activation else {
         let reason = "is missing, so that nothing says whether the MLPs have GELU or QuickGELU: copy it from the original model, or give \
                       --activation quick_gelu (OpenAI's weights, and models whose name ends with -quickgelu) or --activation gelu (the other \
@@ -81,15 +93,27 @@ fn by_config(found: &Found, config: &Fields) -> Result<Model, Error> {
     let Some(model) = config.nested("model_cfg")? else {
         return Err(config.error("model_cfg", "is missing"));
     };
+    let embedding = model.size("embed_dim", 512)?;
     let (has_vision, text) = towers(&found.checkpoint);
-    let vision = if has_vision { Some(open_clip_config::vision(&model)?) } else { None };
+    let (mut family, mut image_tensors) = ("clip", Vec::new());
+    let vision = if has_vision {
+        let vision = open_clip_config::vision(&model)?;
+        vision_tensors(&vision, embedding, &mut image_tensors);
+        Some(vision)
+    } else if found.holds(open_clip_timm::TRUNK) {
+        let tower = open_clip_timm::tower(&found.checkpoint, &model, embedding)?;
+        (family, image_tensors) = (tower.family, tower.tensors);
+        Some(tower.vision)
+    } else {
+        None
+    };
     let text = if text.is_some() { Some(open_clip_config::text(&model)?) } else { None };
     let preprocess = match (&vision, &found.options.preprocess) {
         (Some(vision), Some(steps)) => Some(steps.of(vision.image_size)),
         (Some(vision), None) => Some(open_clip_config::preprocess(config, vision.image_size)?),
         (None, _) => None,
     };
-    Ok(Model { vision, text, embedding: model.size("embed_dim", 512)?, preprocess, says: CONFIG })
+    Ok(Model { family, vision, image_tensors, text, embedding, preprocess, says: CONFIG })
 }
 
 /// Whether there is an image tower, and what the text tower's names begin with if there is one.
@@ -174,37 +198,48 @@ fn by_shapes(found: &Found, activation: Activation) -> Result<Model, Error> {
         None => None,
     };
     let embedding = embedding.unwrap_or_default();
-    Ok(Model { vision, text, embedding, preprocess: None, says: "the rest of the checkpoint" })
+    let mut image_tensors = Vec::new();
+    if let Some(vision) = &vision {
+        vision_tensors(vision, embedding, &mut image_tensors);
+    }
+    let says = "the rest of the checkpoint";
+    Ok(Model { family: "clip", vision, image_tensors, text, embedding, preprocess: None, says })
 }
 
 fn parts(found: &Found, model: Model) -> Result<Parts, Error> {
     let checkpoint = &found.checkpoint;
-    let Model { vision, text, embedding, preprocess, says } = model;
+    let Model { family, mut vision, image_tensors: mut expected, text, embedding, preprocess, says } = model;
     let (_, prefix) = towers(checkpoint);
-    let mut expected = Vec::new();
-    if let Some(vision) = &vision {
-        vision_tensors(vision, embedding, &mut expected);
-    }
     if let (Some(text), Some(prefix)) = (&text, prefix) {
         text_tensors(text, prefix, embedding, &mut expected);
     }
     if vision.is_some() && text.is_some() {
         push_view(&mut expected, "logit_scale".into(), "logit_scale".into(), &[], View::Shaped(vec![]));
     }
-    let ignored = |name: &str| NUMBERS.contains(&name) || name.ends_with("attn_mask") || name == "logit_scale";
-    let tensors = match_tensors(checkpoint, "", expected, ["CLIP", says], ignored)?;
+    let ignored = |name: &str| {
+        NUMBERS.contains(&name)
+            || name.ends_with("attn_mask")
+            || ["logit_scale", BIAS].contains(&name)
+            || timm::is_training_only(name)
+    };
+    let tensors = match_tensors(checkpoint, "", expected, [&family.to_uppercase(), says], ignored)?;
+    // Only what is trained with a sigmoid has one.
+    let logit_bias = if found.has(BIAS) { Some(scalar(checkpoint, BIAS)?) } else { None };
+    if let (Some(vision), Some(_)) = (&mut vision, logit_bias) {
+        vision.head.score = Score::Sigmoid;
+    }
     let logit_scale = match tensors.get("logit_scale") {
         Some(stored) => logit_scale_of(checkpoint, &stored.name)?,
         None => 100.0,
     };
     let model = ModelConfig {
-        family: "clip".into(),
+        family: family.into(),
         embedding,
         vision,
         text,
         preprocess,
         logit_scale,
-        logit_bias: 0.0,
+        logit_bias: logit_bias.unwrap_or(0.0),
         provenance: Provenance::default(),
     };
     let words = Words { place: found.folder.clone(), config: checkpoint.path().into(), lower_case: None };
@@ -231,8 +266,11 @@ pub(super) fn text_tensors(text: &TextConfig, prefix: &str, embedding: usize, ex
     push(expected, "text.position".into(), format!("{prefix}positional_embedding"), &[text.context, width]);
     block_tensors("text", &format!("{prefix}transformer"), text.blocks, width, text.mlp, expected);
     push_pair(expected, "text.final_norm", &format!("{prefix}ln_final"), &[width]);
-    let projection = ("text.projection.weight".into(), format!("{prefix}text_projection"));
-    push_view(expected, projection.0, projection.1, &[width, embedding], View::Transposed);
+    let projection = format!("{prefix}text_projection");
+    match text.pooling {
+        TextPooling::Last(_) => push_pair(expected, "text.projection", &projection, &[embedding, width]),
+        _ => push_view(expected, "text.projection.weight".into(), projection, &[width, embedding], View::Transposed),
+    }
 }
 
 fn block_tensors(tower: &str, model: &str, blocks: usize, width: usize, mlp: usize, expected: &mut Vec<Expected>) {

@@ -1,4 +1,4 @@
-//! `open_clip_config.json`: the towers and the preprocessing of a model of open_clip's own kind, with its defaults for absent keys.
+//! `open_clip_config.json`: the towers of open_clip's own kind and the preprocessing, with its defaults for absent keys.
 
 use edgelip_runtime::image::{Centre, Filter, Preprocess, Resize};
 use edgelip_runtime::plan::MAX_BLOCKS;
@@ -8,7 +8,7 @@ use super::clip_config;
 use super::fields::Fields;
 use super::preprocess::{MEAN, STD, channels};
 use crate::error::Error;
-use crate::source::{Activation, NormPlace, TextConfig, TextPooling, VisionConfig};
+use crate::source::{Activation, NormPlace, Padding, TextConfig, TextPooling, VisionConfig};
 
 /// What LayerNorms add to the variance unless told otherwise.
 pub(super) const NORM_EPS: f32 = 1e-5;
@@ -17,11 +17,9 @@ pub(super) const HEAD: usize = 64;
 
 /// Settings that must be as they are here, or absent; whatever else is set changes what a tower computes.
 const OF_MODEL: [(&str, &[&str]); 2] = [("multimodal_cfg", &[]), ("nonscalar_logit_scale", &["false", "true"])];
-const OF_TOWER: [(&str, &[&str]); 9] = [
+const OF_TOWER: [(&str, &[&str]); 7] = [
     ("ls_init_value", &[]),
     ("final_ln_after_pool", &["false", "true"]),
-    ("act_kwargs", &["{}"]),
-    ("norm_kwargs", &["{}"]),
     ("block_type", &["\"default\""]),
     ("qk_norm", &["false"]),
     ("scaled_cosine_attn", &["false"]),
@@ -38,20 +36,42 @@ const OF_VISION: [(&str, &[&str]); 8] = [
     ("global_average_pool", &["false"]),
     ("scale_attn_inner", &["false"]),
 ];
-const OF_TEXT: [(&str, &[&str]); 7] = [
-    ("hf_model_name", &[]),
+const OF_TEXT: [(&str, &[&str]); 3] =
+    [("hf_model_name", &[]), ("embed_cls", &["false"]), ("proj_type", &["\"linear\""])];
+/// A text tower of CLIP's kind, whose tokens see those before them.
+const OF_CAUSAL_TEXT: [(&str, &[&str]); 4] = [
     ("hf_tokenizer_name", &["\"\""]),
-    ("embed_cls", &["false"]),
-    ("no_causal_mask", &["false"]),
+    ("tokenizer_kwargs", &["{}"]),
     ("pool_type", &["\"argmax\""]),
-    ("proj_type", &["\"linear\""]),
     ("proj_bias", &["false"]),
 ];
+/// A text tower of SigLIP's kind, whose tokens see all others, the padding too; open_clip's defaults are CLIP's.
+const OF_SEEING_TEXT: [(&str, &str); 3] =
+    [("tokenizer_kwargs", "{\"clean\":\"canonicalize\"}"), ("pool_type", "\"last\""), ("proj_bias", "true")];
 
-/// `quick_gelu` of `model_cfg`.
-pub(super) fn activation(model: &Fields) -> Result<Activation, Error> {
+/// `quick_gelu` of `model_cfg` and `act_kwargs` of a tower.
+fn activation(model: &Fields, tower: &Fields) -> Result<Activation, Error> {
     refuse_others(model, &OF_MODEL)?;
-    Ok(if model.flag("quick_gelu", false)? { Activation::QuickGelu } else { Activation::Gelu })
+    let quick = model.flag("quick_gelu", false)?;
+    match tower.get("act_kwargs").map(Value::to_string).as_deref() {
+        None | Some("{}") if quick => Ok(Activation::QuickGelu),
+        None | Some("{}" | "{\"approximate\":\"none\"}") if !quick => Ok(Activation::Gelu),
+        Some("{\"approximate\":\"tanh\"}") if !quick => Ok(Activation::TanhGelu),
+        other => Err(tower.error("act_kwargs", format!("{} is not supported", other.unwrap_or_default()))),
+    }
+}
+
+/// `norm_kwargs` of a tower.
+fn norm_eps(tower: &Fields) -> Result<f32, Error> {
+    let Some(config) = tower.nested("norm_kwargs")? else { return Ok(NORM_EPS) };
+    if let Some(other) = config.keys().find(|key| *key != "eps") {
+        return Err(config.error(other, "is not supported; `eps` is"));
+    }
+    let eps = config.number("eps", NORM_EPS.into())?;
+    match eps > 0.0 && eps < 1.0 {
+        true => Ok(eps as f32),
+        false => Err(config.error("eps", format!("{eps} is not between 0 and 1"))),
+    }
 }
 
 /// `vision_cfg` of `model_cfg`.
@@ -78,8 +98,8 @@ pub(super) fn vision(model: &Fields) -> Result<VisionConfig, Error> {
         heads: width / head,
         blocks: blocks(&config)?,
         mlp: mlp(&config, width)?,
-        activation: activation(model)?,
-        norm_eps: NORM_EPS,
+        activation: activation(model, &config)?,
+        norm_eps: norm_eps(&config)?,
         ..plain()?
     })
 }
@@ -99,6 +119,13 @@ pub(super) fn text(model: &Fields) -> Result<TextConfig, Error> {
         return Err(config.error("heads", format!("{heads} does not divide width {width}")));
     }
     let vocabulary = config.size("vocab_size", 49408)?;
+    let sees_all = config.flag("no_causal_mask", false)?;
+    match sees_all {
+        true => require(&config, &OF_SEEING_TEXT, "no_causal_mask")?,
+        false => refuse_others(&config, &OF_CAUSAL_TEXT)?,
+    }
+    // The tokenizer says what is padded with what.
+    let last = TextPooling::Last(Padding { id: 1, before: false });
     Ok(TextConfig {
         context: config.size("context_length", 77)?,
         vocabulary,
@@ -106,11 +133,11 @@ pub(super) fn text(model: &Fields) -> Result<TextConfig, Error> {
         heads,
         blocks: blocks(&config)?,
         mlp: mlp(&config, width)?,
-        activation: activation(model)?,
-        norm_eps: NORM_EPS,
+        activation: activation(model, &config)?,
+        norm_eps: norm_eps(&config)?,
         norm: NormPlace::Pre,
         eot: vocabulary as u32 - 1,
-        pooling: TextPooling::EotArgmax,
+        pooling: if sees_all { last } else { TextPooling::EotArgmax },
     })
 }
 
@@ -153,6 +180,18 @@ fn refuse_others(config: &Fields, settings: &[(&str, &[&str])]) -> Result<(), Er
         if !fine.contains(&value.to_string().as_str()) {
             let instead = if fine.is_empty() { String::new() } else { format!("; {} is", fine.join(" or ")) };
             return Err(config.error(key, format!("{value} is not supported{instead}")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses anything but these settings, which go with the one called `with`.
+fn require(config: &Fields, settings: &[(&str, &str)], with: &str) -> Result<(), Error> {
+    for (key, wanted) in settings {
+        let found = config.get(key).map(Value::to_string);
+        if found.as_deref() != Some(wanted) {
+            let found = found.unwrap_or("absent".into());
+            return Err(config.error(key, format!("{found} with {with} is not supported; {wanted} is")));
         }
     }
     Ok(())

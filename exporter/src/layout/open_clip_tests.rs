@@ -134,7 +134,10 @@ fn settings_that_change_the_arithmetic_are_refused() {
     with("vision_cfg", "head_width", json!(60), "60 does not divide width 128");
     with("vision_cfg", "layers", json!(49), "more than the 48");
     with("text_cfg", "hf_model_name", json!("roberta-base"), "text_cfg.hf_model_name: \"roberta-base\" is not");
-    with("text_cfg", "no_causal_mask", json!(true), "text_cfg.no_causal_mask");
+    with("text_cfg", "no_causal_mask", json!(true), "absent with no_causal_mask is not supported; {\"clean\":");
+    with("text_cfg", "act_kwargs", json!({"approximate": "tanh"}), "act_kwargs: {\"approximate\":\"tanh\"} is not");
+    with("vision_cfg", "norm_kwargs", json!({"eps": 2}), "norm_kwargs.eps: 2 is not between 0 and 1");
+    with("vision_cfg", "norm_kwargs", json!({"bias": false}), "norm_kwargs.bias: is not supported; `eps` is");
     with(
         "text_cfg",
         "width",

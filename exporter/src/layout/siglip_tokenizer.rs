@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer;
 
-use super::sentencepiece;
+use super::tokenizer::CLEANED;
+use super::{Cleaning, sentencepiece};
 use crate::error::Error;
 use crate::source::Padding;
 
@@ -22,11 +23,11 @@ pub(super) struct Words {
     pub(super) size: usize,
 }
 
-/// Reads `spiece.model` or `tokenizer.json` of a folder, or such a file, and the `tokenizer_config.json` beside it.
+/// Reads `spiece.model` or `tokenizer.json` of a folder, or such a file, and the `tokenizer_config.json` beside it. Texts are cleaned first.
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::Malformed`], naming the file.
-pub(super) fn read(place: &Path) -> Result<Words, Error> {
+pub(super) fn read(place: &Path, cleaning: Cleaning) -> Result<Words, Error> {
     let folder = if place.is_dir() { place } else { place.parent().unwrap_or(Path::new(".")) };
     let settings = settings(folder)?;
     let path = find(place)?;
@@ -43,15 +44,15 @@ pub(super) fn read(place: &Path) -> Result<Words, Error> {
     };
     let mut steps = Vec::new();
     let tokenizer = open(&json)?;
-    if lower_cases && !same(&tokenizer, ["A CAT", "a cat"])? {
+    if cleaning == Cleaning::Canonical {
+        steps = canonical();
+    } else if lower_cases && !same(&tokenizer, ["A CAT", "a cat"])? {
         steps.push(json!({"type": "Lowercase"}));
     }
     // SigLIP 2 has Gemma's byte pairs, and keeps punctuation.
     let is_first = json["model"]["type"] == "Unigram";
-    if is_first && !same(&tokenizer, ["a, (cat)!  b ", "a cat b"])? {
-        steps.push(json!({"type": "Replace", "pattern": {"Regex": PUNCTUATION}, "content": ""}));
-        steps.push(json!({"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}));
-        steps.push(json!({"type": "Strip", "strip_left": true, "strip_right": true}));
+    if cleaning == Cleaning::ByTokenizer && is_first && !same(&tokenizer, ["a, (cat)!  b ", "a cat b"])? {
+        steps.extend(without_punctuation());
     }
     if !steps.is_empty() {
         let own = json["normalizer"].take();
@@ -63,6 +64,22 @@ pub(super) fn read(place: &Path) -> Result<Words, Error> {
     let tokenizer = open(&json)?;
     let padding = self::padding(&tokenizer, &settings, &padding, &path)?;
     Ok(Words { size: tokenizer.get_vocab_size(true), json: tokenizer.to_string(false).map_err(bad)?, padding })
+}
+
+fn replace(pattern: &str, with: &str) -> Value {
+    json!({"type": "Replace", "pattern": {"Regex": pattern}, "content": with})
+}
+
+fn without_punctuation() -> [Value; 3] {
+    let strip = json!({"type": "Strip", "strip_left": true, "strip_right": true});
+    [replace(PUNCTUATION, ""), replace(r"\s+", " "), strip]
+}
+
+/// What open_clip makes of a text.
+fn canonical() -> Vec<Value> {
+    let cleaned = CLEANED.iter().map(|(from, to)| replace(from, to));
+    let lower = [replace("_", " "), json!({"type": "Lowercase"})];
+    cleaned.chain(lower).chain(without_punctuation()).collect()
 }
 
 fn find(place: &Path) -> Result<PathBuf, Error> {

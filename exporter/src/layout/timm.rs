@@ -234,8 +234,11 @@ impl Trunk<'_> {
 
     /// Whether the head is a projection into the space of a CLIP: those have no bias, and timm makes it zeros. A classifier's was trained.
     fn projects(&self) -> Result<bool, Error> {
-        let bias = self.checkpoint.tensor(&format!("{}head.bias", self.prefix))?;
-        Ok(self.architecture.is_clip && bias.data.iter().all(|&value| value == 0.0))
+        let name = format!("{}head.bias", self.prefix);
+        if !self.architecture.is_clip || self.checkpoint.shape(&name).is_none() {
+            return Ok(false);
+        }
+        Ok(self.checkpoint.tensor(&name)?.data.iter().all(|&value| value == 0.0))
     }
 
     /// Makes what is pooled the embedding: attention pooling as it is, anything else behind its norm.
@@ -309,13 +312,17 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
     let mut expected = Vec::new();
     trunk.tensors(&vision, &mut expected);
     let embedding = match trunk.shape("head.weight") {
-        Some(&[embedding, _]) => {
+        Some(&[embedding, _]) if trunk.projects()? => {
             push_pair(&mut expected, "vision.projection", "head", &[embedding, vision.width]);
-            vision.head.unit = trunk.projects()?;
             embedding
         }
-        _ => {
+        head => {
             trunk.without_projection(&mut vision, &mut expected);
+            if let Some(&[classes, _]) = head {
+                push_pair(&mut expected, "classifier", "head", &[classes, vision.width]);
+                // The logits depend on the length.
+                vision.head.unit = false;
+            }
             vision.width
         }
     };
@@ -331,7 +338,7 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         vision: Some(vision),
         text: None,
         preprocess: Some(preprocess),
-        logit_scale: if trunk.architecture.is_siglip { 1.0 } else { 100.0 },
+        logit_scale: if family == "clip" { 100.0 } else { 1.0 },
         logit_bias: 0.0,
         provenance: Provenance::default(),
     };

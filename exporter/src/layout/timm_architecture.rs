@@ -51,7 +51,7 @@ pub(super) struct Architecture {
 }
 
 /// Width, heads and blocks.
-const SIZES: [(&str, [usize; 3]); 13] = [
+const SIZES: [(&str, [usize; 3]); 12] = [
     ("tiny", [192, 3, 12]),
     ("xsmall", [256, 4, 10]),
     ("small", [384, 6, 12]),
@@ -59,7 +59,6 @@ const SIZES: [(&str, [usize; 3]); 13] = [
     ("betwixt", [640, 10, 12]),
     ("base", [768, 12, 12]),
     ("large", [1024, 16, 24]),
-    ("intern300m", [1024, 16, 24]),
     ("so400m", [1152, 16, 27]),
     ("huge", [1280, 16, 32]),
     ("giant", [1408, 16, 40]),
@@ -180,6 +179,8 @@ mod tests {
             ("vit_base_r50_s16_224", "`r50`"),
             ("deit_tiny_distilled_patch16_224", "`distilled`"),
             ("vit_relpos_base_patch16_224", "`vit_relpos"),
+            // It has no norm behind its blocks.
+            ("vit_intern300m_patch14_448", "`vit_intern300m"),
             ("eva02_base_patch14_224", "`eva02"),
             ("convnext_base", "`convnext_base`"),
             ("", "supported are"),

@@ -60,7 +60,8 @@ fn a_classifier_is_what_its_configuration_says() {
     let layout = open(&config("vit_tiny_patch16_224"), &shapes());
     let model = layout.model();
     let vision = model.vision().expect("a tower");
-    assert_eq!((layout.name(), model.family.as_str(), model.embedding), ("timm ViT", "vit", 5));
+    assert_eq!((layout.name(), model.family.as_str(), model.embedding), ("timm ViT", "vit", 8));
+    assert_eq!(layout.tensor("classifier.weight").expect("there").shape, [5, 8]);
     assert_eq!((vision.width, vision.heads, vision.blocks, vision.mlp, vision.patch), (8, 2, 2, 12, 16));
     assert_eq!((vision.norm_eps, vision.activation, vision.pre_norm), (1e-6, Activation::Gelu, false));
     assert_eq!((vision.head.pooling, vision.head.unit), (Pooling::Class, false));
@@ -70,7 +71,8 @@ fn a_classifier_is_what_its_configuration_says() {
     let key = layout.tensor("vision.blocks.1.k.weight").expect("there");
     assert_eq!((key.shape, key.data[0]), (vec![8, 8], 64.0));
     assert_eq!(layout.tensor("vision.class").expect("there").shape, [8]);
-    let count: usize = shapes().values().map(|shape| shape.iter().product::<usize>()).sum();
+    let of_tower = shapes().into_iter().filter(|(name, _)| !name.starts_with("head."));
+    let count: usize = of_tower.map(|(_, shape)| shape.iter().product::<usize>()).sum();
     assert_eq!(layout.parameters("vision"), count as u64);
 }
 
@@ -198,13 +200,14 @@ fn only_a_clips_head_without_bias_is_a_projection() {
         shapes.insert(format!("norm_pre.{part}"), vec![8]);
     }
     shapes.remove("patch_embed.proj.bias");
-    // One class, whose bias counts from zero.
+    // One row, and a bias of one zero.
     shapes.insert("head.weight".into(), vec![1, 8]);
     shapes.insert("head.bias".into(), vec![1]);
     let unit = |architecture: &str, shapes: &Shapes| {
         let layout = open(&config(architecture), shapes);
-        assert!(layout.model().vision().expect("a tower").pre_norm);
-        layout.model().vision().expect("a tower").head.unit
+        let (model, vision) = (layout.model(), layout.model().vision().expect("a tower"));
+        assert!(vision.pre_norm && (model.embedding == 1) == vision.head.unit);
+        vision.head.unit
     };
     assert!(unit("vit_base_patch16_clip_224", &shapes));
     assert!(!unit("vit_base_patch16_224", &shapes));

@@ -113,7 +113,7 @@ fn from_merges(path: &Path) -> Result<String, Error> {
 }
 
 /// The part of OpenAI's text cleaning (ftfy, HTML) that ordinary captions meet.
-const CLEANED: &[(&str, &str)] = &[
+pub(super) const CLEANED: &[(&str, &str)] = &[
     ("&amp;", "&"),
     ("&quot;", "\""),
     ("&#39;", "'"),
