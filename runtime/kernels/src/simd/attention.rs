@@ -1,5 +1,5 @@
 use super::tile::{Ahead, FloatTile, ZEROS, product};
-use super::{Isa, Simd, vector};
+use super::{Isa, Simd, by_fours, vector};
 use crate::attention::{FEW_QUERIES, QUERY_ROWS};
 use crate::table::Head;
 use crate::{LANES, padded};
@@ -56,9 +56,7 @@ fn exp_logits<S: Simd>(s: S, logits: &mut [f32], offsets: &[f32], seen: usize) -
     logits[seen..].fill(f32::NEG_INFINITY);
     let mut largest = s.splat(f32::NEG_INFINITY);
     if offsets.is_empty() {
-        for logits in logits.as_chunks::<LANES>().0 {
-            largest = s.max(largest, s.load(logits));
-        }
+        by_fours!(logits.as_chunks::<LANES>().0, logits => largest = s.max(largest, s.load(logits)));
     }
     for (logits, offsets) in logits.as_chunks_mut::<LANES>().0.iter_mut().zip(offsets.as_chunks::<LANES>().0) {
         let sum = s.add(s.load(logits), s.load(offsets));

@@ -1,5 +1,5 @@
 use super::tile::Ahead;
-use super::{Integer, Isa, Simd, for_each, for_rows};
+use super::{Integer, Isa, Simd, by_fours, for_each, for_rows};
 use crate::LANES;
 
 /// Operands of a product `y [M, 16 N] = x [M, 4 · steps] · panels [N, steps, 16, 4]` of integers, scaled.
@@ -224,10 +224,10 @@ pub fn quantise<I: Isa>(isa: I, row: &[f32], height: usize, bytes: &mut [u8]) ->
     let slots = row.len().div_ceil(LANES);
     assert!(slots * slot + 4 <= bytes.len() + pitch, "too few bytes for a quantised row");
     let mut to = bytes.as_mut_ptr();
-    for chunk in chunks {
+    by_fours!(chunks, chunk => {
         // SAFETY: there is room for four words in each slot, the last of which may lack what follows its last word.
         to = unsafe { s.store_words(s.mul(s.load(chunk), factor), centre, to, pitch) };
-    }
+    });
     if !rest.is_empty() {
         // SAFETY: as above.
         unsafe { s.store_words(s.mul(s.load(&tail), factor), centre, to, pitch) };

@@ -204,6 +204,22 @@ macro_rules! for_rows {
 }
 pub(crate) use for_rows;
 
+/// Does `$work` for each `$chunk` of a slice, one after the other: four in a round of the loop, whose own work is not that little.
+macro_rules! by_fours {
+    ($chunks:expr, $chunk:ident => $work:expr) => {
+        let (fours, rest) = $chunks.as_chunks::<4>();
+        for four in fours {
+            for $chunk in four {
+                $work;
+            }
+        }
+        for $chunk in rest {
+            $work;
+        }
+    };
+}
+pub(crate) use by_fours;
+
 /// Does `$work` for each constant `$m` below `$rows`, at most 16: a loop that is unrolled whatever the compiler thinks of it.
 macro_rules! for_each {
     ($rows:expr, $m:ident => $work:expr) => {

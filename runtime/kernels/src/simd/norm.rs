@@ -1,5 +1,5 @@
-use super::Simd;
 use super::vector::{partial, store_partial};
+use super::{Simd, by_fours};
 use crate::{LANES, math};
 
 #[inline(always)]
@@ -38,17 +38,15 @@ fn moments<S: Simd>(s: S, x: &[f32], eps: f32) -> (f32, f32) {
     let len = x.len() as f32;
     let (chunks, rest) = x.as_chunks::<LANES>();
     let mut sum = s.load(&partial(rest, 0.0));
-    for chunk in chunks {
-        sum = s.add(sum, s.load(chunk));
-    }
+    by_fours!(chunks, chunk => sum = s.add(sum, s.load(chunk)));
     let mean = s.sum(sum) / len;
     // Filled with the mean, the lanes that are not there add nothing to the variance.
     let (tail, mean_v) = (s.load(&partial(rest, mean)), s.splat(mean));
     let difference = s.sub(tail, mean_v);
     let mut squares = s.mul(difference, difference);
-    for chunk in chunks {
+    by_fours!(chunks, chunk => {
         let difference = s.sub(s.load(chunk), mean_v);
         squares = s.fma(difference, difference, squares);
-    }
+    });
     (mean, 1.0 / math::sqrt(s.sum(squares) / len + eps))
 }
