@@ -10,7 +10,6 @@ Weights are random, far from what the libraries initialise. Exits 0 if all is ne
 """
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -38,6 +37,8 @@ HALF = {"mean": [0.5] * 3, "std": [0.5] * 3}
 
 # Name, arguments beside the number of blocks, preprocessing.
 TOWERS = {
+    "classifier": ("vit_tiny_patch16_224", {"num_classes": 7}, HALF | {"crop_pct": 0.9}),
+    "classifier of a CLIP": ("vit_base_patch32_clip_224", {"num_classes": 7}, CLIP | {"crop_pct": 0.95}),
     "no head": ("vit_tiny_patch16_224", {"num_classes": 0}, HALF | {"crop_pct": 0.9}),
     "layer scale, squashed, 160 pixels": (
         "deit3_small_patch16_224",
@@ -97,14 +98,13 @@ def enliven(model: torch.nn.Module) -> None:
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if not tensor.is_floating_point() or name in ("logit_scale", "logit_bias") or name.endswith("attn_mask"):
             continue
-        norm = re.search(r"(norm\w*|ln_\w+|bn\d?)\.(weight|bias)$", name)
         if name.endswith("running_var"):
             tensor.copy_(0.5 + torch.rand_like(tensor))
-        elif name.endswith("gamma") or norm and name.endswith("weight"):
+        elif tensor.dim() == 1 and name.endswith(("weight", "gamma")):
             tensor.copy_(1.0 + 0.25 * torch.randn_like(tensor))
         elif name.endswith("bias") or name.endswith("running_mean"):
             tensor.copy_(0.1 * torch.randn_like(tensor))
-        elif "embed" in name and tensor.dim() < 4 or name.endswith(("cls_token", "latent")):
+        elif "embed" in name and "patch_embed" not in name or name.endswith(("cls_token", "latent")):
             tensor.copy_(0.5 * torch.randn_like(tensor))
         elif name.endswith("text_projection"):
             tensor.copy_(torch.randn_like(tensor) / tensor.shape[0] ** 0.5)
@@ -155,6 +155,16 @@ def check_images(checks, arguments, what: str, vision: Path, pixels: torch.Tenso
     checks.check(f"{what}: photos are told apart", likeness < 0.999, f"the two most alike have a correlation of {likeness:.4f}")
 
 
+def check_scores(checks, arguments, what: str, vision: Path, labels: list[str], kind: str, expected: torch.Tensor, images: list[Path]) -> None:
+    """Holds scores against a library's, `[images, labels]`."""
+    ran = binaries.must([arguments.edgelip, "classify", *images, "--model", vision, "--top", len(labels), "--json"])
+    far = 0.0
+    for report, row in zip(json.loads(ran.out), expected.tolist()):
+        found = {entry["label"]: entry["score"] for entry in report["labels"]}
+        far = max(far, *(abs(found[label] - score) for label, score in zip(labels, row)))
+    checks.check(f"{what}: scores", far <= SCORES, f"{kind}, largest difference {far:.2e}")
+
+
 @torch.no_grad()
 def tower(checks, arguments, case: str, images: list[Path], work: Path) -> None:
     """One of timm's towers, in the container and with the configuration that timm itself writes."""
@@ -162,7 +172,8 @@ def tower(checks, arguments, case: str, images: list[Path], work: Path) -> None:
     what = f"{name}, {case}"
     model = timm.create_model(name, pretrained=False, depth=BLOCKS, **more).eval()
     enliven(model)
-    if model.head.__class__.__name__ == "Linear":
+    classes = [f"class {i}" for i in range(model.num_classes)] if "classifier" in case else []
+    if model.num_classes > 0 and not classes:
         # As in every conversion of a CLIP's projection.
         model.head.bias.zero_()
     side = model.patch_embed.img_size[0]
@@ -177,14 +188,18 @@ def tower(checks, arguments, case: str, images: list[Path], work: Path) -> None:
         "model_args": {"depth": BLOCKS, **more},
         "pretrained_cfg": {"tag": "random", "custom_load": False, **described},
     }
+    if classes:
+        config |= {"label_names": [f"n{i}" for i in range(len(classes))], "label_descriptions": {f"n{i}": name for i, name in enumerate(classes)}}
     (made / "config.json").write_text(json.dumps(config))
     vision, rows = work / "vision.onnx", work / "rows.npy"
     ran = binaries.must([arguments.exporter, made, "-o", vision, "--json", "--force"])
     checks.check(f"{what}: exported", json.loads(ran.out)["layout"] == "timm ViT", f"{ran.seconds:.1f} s, peak {ran.peak_bytes / 1e6:.0f} MB")
     transform = create_transform(**resolve_data_config({}, pretrained_cfg=described))
     pixels = check_pixels(checks, arguments, what, vision, transform, images, rows)
-    expected = torch.nn.functional.normalize(model(pixels), dim=-1)
-    check_images(checks, arguments, what, vision, pixels, expected, images, rows)
+    features = model.forward_head(model.forward_features(pixels), pre_logits=True) if classes else model(pixels)
+    check_images(checks, arguments, what, vision, pixels, torch.nn.functional.normalize(features, dim=-1), images, rows)
+    if classes:
+        check_scores(checks, arguments, what, vision, classes, "softmax", model(pixels).softmax(-1), images)
 
 
 def tokenizer(kind: str, made: Path, context: int):
@@ -251,13 +266,8 @@ def model(checks, arguments, case: str, images: list[Path], work: Path) -> None:
     prompts = made.encode_text(words([TEMPLATE.format(label) for label in LABELS]), normalize=True)
     logits = made.logit_scale.exp() * image @ prompts.T
     scores = logits.softmax(-1) if made.logit_bias is None else torch.sigmoid(logits + made.logit_bias)
-    ran = binaries.must([arguments.edgelip, "classify", *images, "--model", vision, "--top", len(LABELS), "--json"])
-    far = 0.0
-    for report, row in zip(json.loads(ran.out), scores.tolist()):
-        found = {entry["label"]: entry["score"] for entry in report["labels"]}
-        far = max(far, *(abs(found[label] - score) for label, score in zip(LABELS, row)))
     kind = "softmax" if made.logit_bias is None else "sigmoid"
-    checks.check(f"{what}: scores", far <= SCORES, f"{kind}, largest difference {far:.2e}")
+    check_scores(checks, arguments, what, vision, LABELS, kind, scores, images)
 
 
 def refuse(checks, arguments, name: str, work: Path) -> None:

@@ -41,14 +41,19 @@ impl Classes {
             bail!("{name} is about prompts; the labels of {} are rows of its classifier", args.checkpoint.display());
         }
         let net = args.wordnet.as_deref().map(WordNet::read).transpose()?;
-        let Some(path) = &args.vocabulary else {
+        let own = if args.vocabulary.is_none() { source.class_names()? } else { None };
+        let vocabulary = if let Some(path) = &args.vocabulary {
+            Vocabulary::read(path, count, net.as_ref())?
+        } else if let Some(names) = own {
+            ensure!(net.is_none(), "--wordnet names synsets: give --vocabulary FILE too");
+            Vocabulary::of_names(&args.checkpoint.display().to_string(), names)?
+        } else {
             let hint = "give --vocabulary FILE, such as datacomp_1_2B_vocab.pkl with --wordnet FOLDER, or --vocabulary imagenet";
             ensure!(args.labels.is_none(), "nothing says what the {count} rows of the classifier are called: {hint}");
             ensure!(net.is_none(), "--wordnet names synsets: give --vocabulary FILE too");
             warn(format!("no labels: nothing says what the {count} rows of the classifier are called; {hint}"));
             return Ok(None);
         };
-        let vocabulary = Vocabulary::read(path, count, net.as_ref())?;
         let (rows, names): (Vec<usize>, _) = match &args.labels {
             None => ((0..count).collect(), vocabulary.names().to_vec()),
             Some(labels) => chosen(labels, &vocabulary, net.as_ref())?,

@@ -1,5 +1,5 @@
 //! corenet's vision transformers: classifiers, CatLIP's among them, and both towers of its CLIP. A checkpoint is a state dict and nothing
-//! beside it, so that shapes tell what there is to tell.
+//! beside it, so that shapes tell what there is to tell. Apple's MobileCLIP-B is laid out so too.
 
 use edgelip::preset::Preset;
 use edgelip_runtime::plan::{Convolution, MAX_BLOCKS, Window};
@@ -16,8 +16,10 @@ use crate::source::{
 
 /// The tensor that tells an image tower of this layout, below one of [`PREFIXES`].
 const FIRST: &str = "patch_emb.0.block.conv.weight";
-/// What an image tower's names begin with: a classifier's, and a CLIP's.
-const PREFIXES: [&str; 2] = ["", "image_encoder."];
+/// What an image tower's names begin with: a classifier's, a CLIP's, and MobileCLIP-B's.
+const PREFIXES: [&str; 3] = ["", "image_encoder.", MOBILE];
+/// Apple's MobileCLIP-B is a CLIP of corenet's in all but a few numbers.
+const MOBILE: &str = "image_encoder.model.";
 /// What a text tower's names begin with.
 const TEXT: &str = "text_encoder.";
 
@@ -33,8 +35,14 @@ const PATCH: usize = 16;
 const HEAD: usize = 64;
 const VISION_EPS: f32 = 1e-6;
 const TEXT_EPS: f32 = 1e-5;
+const MOBILE_EPS: f32 = 1e-5;
 /// Training holds the factor of the cosines below this.
 const MAX_SCALE: f32 = 100.0;
+
+/// Whether there is MobileCLIP-B's image tower.
+pub(super) fn is_mobile(found: &Found) -> bool {
+    found.has(&format!("{MOBILE}{FIRST}"))
+}
 
 /// Whether there is an image tower of this layout.
 pub(super) fn is(found: &Found) -> bool {
@@ -81,7 +89,11 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
             || name.ends_with(".num_batches_tracked")
             || name == "logit_scale"
     };
-    let kind = if is_clip { "CLIP of corenet" } else { "ViT of corenet" };
+    let kind = match prefix {
+        MOBILE => "MobileCLIP-B",
+        _ if is_clip => "CLIP of corenet",
+        _ => "ViT of corenet",
+    };
     let tensors = match_tensors(&found.checkpoint, "", expected, [kind, "the rest of the checkpoint"], ignored)?;
     let logit_scale = match tensors.get("logit_scale") {
         Some(stored) => logit_scale_of(&found.checkpoint, &stored.name)?.min(MAX_SCALE),
@@ -89,6 +101,7 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
     };
     let preprocess = match &found.options.preprocess {
         Some(steps) => steps.of(vision.image_size),
+        None if prefix == MOBILE => Preset::Mobileclip.preprocess(vision.image_size),
         None if is_clip => Preset::Corenet.preprocess(vision.image_size),
         None => {
             let reason = "is a classifier of corenet, and nothing says what images go through: give --preprocess corenet,resize=232 \
@@ -148,7 +161,7 @@ impl State<'_> {
             blocks: self.blocks(&layers)?,
             mlp: self.matrix(&format!("{layers}.0.pre_norm_ffn.1.weight"))?[0],
             activation: Activation::Gelu,
-            norm_eps: VISION_EPS,
+            norm_eps: if prefix == MOBILE { MOBILE_EPS } else { VISION_EPS },
             stem: widths.into_iter().zip(WINDOWS).map(|(outputs, window)| Convolution { outputs, window }).collect(),
             pre_norm: false,
             head: Head { pooling, projected: true, unit: true, score: Score::Softmax },

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use edgelip_runtime::image::Centre;
+
 use crate::layout::crafted::{Shapes, folder, refused};
 use crate::layout::preprocess::Steps;
 use crate::layout::{Layout, Options};
@@ -122,6 +124,19 @@ fn a_clip_has_two_towers_and_its_own_preprocessing() {
     assert_eq!((preprocess.mean, preprocess.std, preprocess.crop), ([0.0; 3], [1.0; 3], Some([64; 2])));
     let projection = layout.tensor("text.projection.weight").expect("there");
     assert_eq!((projection.shape, projection.data[1]), (vec![32, 128], 32.0));
+}
+
+#[test]
+fn mobileclips_names_norms_and_preprocessing_are_its_own() {
+    let renamed = |(name, shape): (String, Vec<usize>)| (name.replace("image_encoder.", "image_encoder.model."), shape);
+    let shapes = clip().into_iter().map(renamed).collect();
+    let folder = folder(None, "mobileclip_b.safetensors", &shapes);
+    let layout = Layout::open(folder.path(), &Options::default()).expect("opens");
+    let vision = layout.model().vision().expect("a tower");
+    assert_eq!((layout.name(), vision.norm_eps, vision.stem[0].window.border), ("MobileCLIP-B", 1e-5, 1));
+    assert_eq!(layout.model().text().expect("a tower").norm_eps, 1e-5);
+    let steps = layout.model().preprocess().expect("steps");
+    assert_eq!((steps.centre, steps.std), (Centre::Even, [1.0; 3]));
 }
 
 #[test]

@@ -33,7 +33,8 @@ const LAYOUTS: &[Row] = &[
         },
         open: open_clip::open,
     },
-    Row { name: "timm ViT", is: |found| found.has(timm::FUSED) || !found.architecture.is_empty(), open: timm::open },
+    Row { name: timm::NAME, is: |found| found.has(timm::FUSED) || !found.architecture.is_empty(), open: timm::open },
+    Row { name: "MobileCLIP-B", is: corenet::is_mobile, open: corenet::open },
     Row { name: "corenet ViT", is: corenet::is, open: corenet::open },
     Row { name: "MLIP of edgelip-train", is: |found| found.model_type == "mlip", open: clip::open },
     Row {

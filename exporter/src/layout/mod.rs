@@ -34,6 +34,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::source::{Activation, ModelConfig, NormPlace, Provenance, Score, Source, Tensor, TextPooling};
 use detect::Found;
+use fields::Fields;
 use preprocess::Steps;
 use tensors::Stored;
 
@@ -143,6 +144,20 @@ impl Layout {
     pub fn classes(&self) -> Option<usize> {
         let stored = self.parts.tensors.get("classifier.weight")?;
         self.checkpoint.shape(&stored.name)?.first().copied()
+    }
+
+    /// What the rows of the classifier are called, if the checkpoint says so.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it has names, but not one for each row.
+    pub fn class_names(&self) -> Result<Option<Vec<String>>, Error> {
+        match self.classes() {
+            Some(rows) if self.name == timm::NAME => {
+                let config = Fields::read(&self.checkpoint.folder().join(timm::CONFIG))?;
+                timm_config::class_names(&config, rows)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// How logits become scores, if not as in training or if that is not known.

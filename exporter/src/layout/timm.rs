@@ -11,10 +11,12 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::source::{Head, ModelConfig, Pooling, Provenance, Score, VisionConfig};
 
+/// What people call the layout.
+pub(super) const NAME: &str = "timm ViT";
 /// The tensor that tells a transformer of timm's.
 pub(super) const FUSED: &str = "blocks.0.attn.qkv.weight";
 
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 
 /// What is not supported, by a part of a tensor's name.
 const REFUSED: [(&str, &str); 16] = [

@@ -1,7 +1,11 @@
 //! timm's `config.json`: architecture, arguments that change it, and what images go through.
 
+use std::collections::HashMap;
+
 use edgelip_runtime::image::{Centre, Filter, Preprocess, Resize};
 use edgelip_runtime::plan::MAX_BLOCKS;
+
+use serde_json::Value;
 
 use super::fields::Fields;
 use super::preprocess::channels;
@@ -75,6 +79,39 @@ pub(super) fn read(config: &Fields) -> Result<Settings, Error> {
         }
     };
     Ok(Settings { architecture, image: arguments.square("img_size", own)?, pretrained })
+}
+
+/// What the rows of a classifier are called, if the configuration says so: by their descriptions, else by their names.
+///
+/// # Errors
+/// [`Error::Config`] if there are names, but not one for each of `rows`.
+pub(super) fn class_names(config: &Fields, rows: usize) -> Result<Option<Vec<String>>, Error> {
+    const KEY: &str = "label_names";
+    let names: Vec<Option<&Value>> = match config.get(KEY) {
+        None => return Ok(None),
+        Some(Value::Array(names)) => names.iter().map(Some).collect(),
+        Some(Value::Object(names)) => (0..names.len()).map(|row| names.get(&row.to_string())).collect(),
+        Some(_) => return Err(config.error(KEY, "is neither a list nor an object of names")),
+    };
+    if names.len() != rows {
+        return Err(config.error(KEY, format!("{} names for the {rows} rows of the classifier", names.len())));
+    }
+    let names = names.iter().enumerate().map(|(row, name)| {
+        let unnamed = || config.error(KEY, format!("row {row} has no name"));
+        name.and_then(|name| name.as_str()).ok_or_else(unnamed)
+    });
+    let names = names.collect::<Result<Vec<&str>, Error>>()?;
+    let descriptions = config.get("label_descriptions");
+    let spoken = |name: &str| descriptions.and_then(|all| all.get(name)?.as_str()).unwrap_or(name).to_owned();
+    let all: Vec<String> = names.iter().map(|name| spoken(name)).collect();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    all.iter().for_each(|shown| *counts.entry(shown).or_default() += 1);
+    // Two kinds of cranes are told apart by what they are called otherwise.
+    let told = all.iter().zip(&names).map(|(shown, name)| match counts[shown.as_str()] {
+        1 => shown.clone(),
+        _ => format!("{shown} ({name})"),
+    });
+    Ok(Some(told.collect()))
 }
 
 fn override_by(architecture: &mut Architecture, arguments: &Fields) -> Result<(), Error> {

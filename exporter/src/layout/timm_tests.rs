@@ -77,6 +77,37 @@ fn a_classifier_is_what_its_configuration_says() {
 }
 
 #[test]
+fn rows_of_a_classifier_may_have_names() {
+    let named = |names: Value, descriptions: Value| {
+        let mut config = config("vit_tiny_patch16_224");
+        config["label_names"] = names;
+        config["label_descriptions"] = descriptions;
+        // The names are read when they are asked for.
+        let folder = folder(Some((CONFIG, &config)), "model.safetensors", &shapes());
+        let layout = Layout::open(folder.path(), &Options::default()).expect("complete");
+        assert_eq!(layout.classes(), Some(5));
+        layout.class_names().map_err(|error| error.to_string())
+    };
+    assert_eq!(named(Value::Null, Value::Null), Ok(None));
+    let five = || json!(["n1", "n2", "n3", "n4", "n5"]);
+    assert_eq!(named(five(), Value::Null).expect("names").expect("some")[4], "n5");
+    let described = named(five(), json!({"n1": "crane", "n2": "crane", "n3": "tench, Tinca tinca"}));
+    let described = described.expect("names").expect("some");
+    assert_eq!(described, ["crane (n1)", "crane (n2)", "tench, Tinca tinca", "n4", "n5"]);
+    let numbered = json!({"0": "a", "1": "b", "2": "c", "3": "d", "4": "e"});
+    assert_eq!(named(numbered, Value::Null).expect("names").expect("some"), ["a", "b", "c", "d", "e"]);
+    for (names, reason) in [
+        (json!(["a"]), "1 names for the 5 rows"),
+        (json!(["a", "b", "c", "d", 5]), "row 4 has no name"),
+        (json!({"0": "a", "1": "b", "2": "c", "3": "d", "7": "e"}), "row 4 has no name"),
+        (json!("a"), "neither a list nor an object"),
+    ] {
+        let said = named(names, Value::Null).expect_err(reason);
+        assert!(said.contains("config.json: label_names: ") && said.contains(reason), "{said}");
+    }
+}
+
+#[test]
 fn what_tensors_show_is_seen() {
     let mut shapes = shapes();
     shapes.insert("pos_embed".into(), vec![1, 4, 8]);
