@@ -42,6 +42,7 @@ def reasons(name: str, model: torch.nn.Module) -> list[str]:
         "another block": type(block) is not Block,
         "registers": getattr(model, "num_reg_tokens", 0) > 0,
         "a hybrid": type(model.patch_embed) is not PatchEmbed and name != "vit_base_mci_224",
+        "no norm behind the blocks": type(model.norm) is type(model.fc_norm) is torch.nn.Identity,
         "a class token that is not read": model.cls_token is not None and model.global_pool != "token",
     }
     if type(block) is Block:

@@ -151,7 +151,12 @@ impl Trunk<'_> {
         let mut own = Vec::new();
         let &VisionConfig { width, patch, mlp, .. } = vision;
         if vision.stem.is_empty() {
-            self.optional_pair(&mut own, "vision.patch", "patch_embed.proj", &[width, 3, patch, patch]);
+            let (shape, name) = ([width, 3, patch, patch], "patch_embed.proj");
+            push(&mut own, "vision.patch.weight".into(), format!("{name}.weight"), &shape);
+            // A norm behind the patches does without.
+            if !vision.pre_norm {
+                push(&mut own, "vision.patch.bias".into(), format!("{name}.bias"), &shape[..1]);
+            }
         } else {
             stem_tensors(vision, &mut own);
         }
@@ -185,13 +190,15 @@ impl Trunk<'_> {
         let (ours, theirs) = (format!("vision.blocks.{block}"), format!("blocks.{block}"));
         push_pair(expected, &format!("{ours}.norm1"), &format!("{theirs}.norm1"), &[width]);
         let qkv = format!("{theirs}.attn.qkv");
+        // What one block has, all have.
+        let has_bias = self.shape("blocks.0.attn.qkv.bias").is_some();
         for (index, part) in ["q", "k", "v"].into_iter().enumerate() {
-            self.fused(expected, &format!("{ours}.{part}"), &qkv, width, [index, 3]);
+            fused(expected, &format!("{ours}.{part}"), &qkv, width, ([index, 3], has_bias));
         }
-        self.scaled_pair(expected, &format!("{ours}.out"), &format!("{theirs}.attn.proj"), &[width, width], "1");
+        self.scaled_pair(expected, &format!("{ours}.out"), [&theirs, "attn.proj", "ls1"], &[width, width]);
         push_pair(expected, &format!("{ours}.norm2"), &format!("{theirs}.norm2"), &[width]);
         push_pair(expected, &format!("{ours}.fc1"), &format!("{theirs}.mlp.fc1"), &[mlp, width]);
-        self.scaled_pair(expected, &format!("{ours}.fc2"), &format!("{theirs}.mlp.fc2"), &[width, mlp], "2");
+        self.scaled_pair(expected, &format!("{ours}.fc2"), [&theirs, "mlp.fc2", "ls2"], &[width, mlp]);
     }
 
     fn pool_tensors(&self, [width, mlp]: [usize; 2], expected: &mut Vec<Expected>) {
@@ -199,7 +206,7 @@ impl Trunk<'_> {
         push_view(expected, "vision.pool.probe".into(), "attn_pool.latent".into(), &[1, 1, width], shaped);
         push_pair(expected, "vision.pool.q", "attn_pool.q", &[width, width]);
         for (index, part) in ["k", "v"].into_iter().enumerate() {
-            self.fused(expected, &format!("vision.pool.{part}"), "attn_pool.kv", width, [index, 2]);
+            fused(expected, &format!("vision.pool.{part}"), "attn_pool.kv", width, ([index, 2], true));
         }
         push_pair(expected, "vision.pool.out", "attn_pool.proj", &[width, width]);
         push_pair(expected, "vision.pool.norm2", "attn_pool.norm", &[width]);
@@ -207,31 +214,22 @@ impl Trunk<'_> {
         push_pair(expected, "vision.pool.fc2", "attn_pool.mlp.fc2", &[width, mlp]);
     }
 
-    /// A part of a layer of several, which may have no bias.
-    fn fused(&self, expected: &mut Vec<Expected>, ours: &str, theirs: &str, width: usize, [index, of]: [usize; 2]) {
-        let (weight, bias) = (format!("{theirs}.weight"), format!("{theirs}.bias"));
-        push_view(expected, format!("{ours}.weight"), weight, &[of * width, width], View::Part { index, of });
-        if self.shape(&bias).is_some() {
-            push_view(expected, format!("{ours}.bias"), bias, &[of * width], View::Part { index, of });
-        }
-    }
-
     /// A layer with the block's layer scale behind it, if there is one.
-    fn scaled_pair(&self, expected: &mut Vec<Expected>, ours: &str, theirs: &str, shape: &[usize], scale: &str) {
-        let block = theirs.split('.').take(2).collect::<Vec<_>>().join(".");
-        let gamma = format!("{block}.ls{scale}.gamma");
-        let view = if self.shape(&gamma).is_some() { View::Scaled(gamma) } else { View::Whole };
+    fn scaled_pair(
+        &self,
+        expected: &mut Vec<Expected>,
+        ours: &str,
+        [block, theirs, scale]: [&str; 3],
+        shape: &[usize],
+    ) {
+        let view = match self.shape(&format!("blocks.0.{scale}.gamma")) {
+            Some(_) => View::Scaled(format!("{block}.{scale}.gamma")),
+            None => View::Whole,
+        };
+        let theirs = format!("{block}.{theirs}");
         let (weight, bias) = (format!("{theirs}.weight"), format!("{theirs}.bias"));
         push_view(expected, format!("{ours}.weight"), weight, shape, view.clone());
         push_view(expected, format!("{ours}.bias"), bias, &shape[..1], view);
-    }
-
-    /// A weight and its bias, if it has one.
-    fn optional_pair(&self, expected: &mut Vec<Expected>, ours: &str, theirs: &str, shape: &[usize]) {
-        push(expected, format!("{ours}.weight"), format!("{theirs}.weight"), shape);
-        if self.shape(&format!("{theirs}.bias")).is_some() {
-            push(expected, format!("{ours}.bias"), format!("{theirs}.bias"), &shape[..1]);
-        }
     }
 
     /// Whether the head is a projection into the space of a CLIP: those have no bias, and timm makes it zeros. A classifier's was trained.
@@ -264,6 +262,21 @@ impl Trunk<'_> {
 
     fn problem(&self, problem: String) -> Error {
         Error::Tensors { path: self.checkpoint.path().into(), problems: vec![problem] }
+    }
+}
+
+/// A part of a layer of several.
+fn fused(
+    expected: &mut Vec<Expected>,
+    ours: &str,
+    theirs: &str,
+    width: usize,
+    ([index, of], has_bias): ([usize; 2], bool),
+) {
+    let view = View::Part { index, of };
+    push_view(expected, format!("{ours}.weight"), format!("{theirs}.weight"), &[of * width, width], view.clone());
+    if has_bias {
+        push_view(expected, format!("{ours}.bias"), format!("{theirs}.bias"), &[of * width], view);
     }
 }
 

@@ -186,6 +186,9 @@ fn what_is_missing_left_over_or_odd_is_named() {
     changed("blocks.1.norm2.bias", None, "`blocks.1.norm2.bias` is missing");
     changed("blocks.2.norm1.weight", Some(&[8]), "`blocks.2.norm1.weight` is not part of a ViT");
     changed("blocks.0.ls1.gamma", Some(&[7]), "`blocks.0.ls1.gamma` is [7]");
+    changed("blocks.0.ls1.gamma", Some(&[8]), "`blocks.1.ls1.gamma` is missing");
+    changed("blocks.1.attn.qkv.bias", None, "`blocks.1.attn.qkv.bias` is missing");
+    changed("patch_embed.proj.bias", None, "`patch_embed.proj.bias` is missing");
     changed("patch_embed.proj.weight", Some(&[8, 1, 16, 16]), "not the convolution of square patches of three");
     changed("norm.weight", Some(&[9]), "`norm.weight` is [9], but config.json makes it [8]");
     let mut hybrid = shapes();
