@@ -22,6 +22,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
 from timm.data import create_transform, resolve_data_config
+from timm.layers import resample_abs_pos_embed
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -59,6 +60,9 @@ TOWERS = {
     "DINOv2": ("vit_small_patch14_dinov2", {"num_classes": 0, "img_size": 224}, HALF | {"crop_pct": 1.0}),
     "MobileCLIP-B's tower": ("vit_base_mci_224", {"num_classes": 512}, {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bilinear"}),
 }
+
+# Other sizes than the checkpoint's, by timm's resampling of its positions.
+RESIZED = {"vit_tiny_patch16_224": 160, "deit3_small_patch16_224": 288, "vit_base_patch16_siglip_224": 160, "vit_base_mci_224": 160}
 
 # Name of a configuration, what is different in its text tower, kind of tokenizer, preprocessing.
 SIGLIP = HALF | {"interpolation": "bicubic", "resize_mode": "squash"}
@@ -165,6 +169,22 @@ def check_scores(checks, arguments, what: str, vision: Path, labels: list[str], 
     checks.check(f"{what}: scores", far <= SCORES, f"{kind}, largest difference {far:.2e}")
 
 
+def write(made: Path, name: str, model: torch.nn.Module, arguments: dict, described: dict, classes: list[str]) -> None:
+    """A folder as timm writes it."""
+    save_file({key: tensor.contiguous() for key, tensor in model.state_dict().items()}, made / "model.safetensors")
+    config = {
+        "architecture": name,
+        "num_classes": model.num_classes,
+        "num_features": model.num_features,
+        "global_pool": model.global_pool,
+        "model_args": arguments,
+        "pretrained_cfg": {"tag": "random", "custom_load": False, **described},
+    }
+    if classes:
+        config |= {"label_names": [f"n{i}" for i in range(len(classes))], "label_descriptions": {f"n{i}": name for i, name in enumerate(classes)}}
+    (made / "config.json").write_text(json.dumps(config))
+
+
 @torch.no_grad()
 def tower(checks, arguments, case: str, images: list[Path], work: Path) -> None:
     """One of timm's towers, in the container and with the configuration that timm itself writes."""
@@ -179,18 +199,7 @@ def tower(checks, arguments, case: str, images: list[Path], work: Path) -> None:
     side = model.patch_embed.img_size[0]
     described = preprocess | {"input_size": [3, side, side]}
     made = folder(work)
-    save_file({key: tensor.contiguous() for key, tensor in model.state_dict().items()}, made / "model.safetensors")
-    config = {
-        "architecture": name,
-        "num_classes": model.num_classes,
-        "num_features": model.num_features,
-        "global_pool": model.global_pool,
-        "model_args": {"depth": BLOCKS, **more},
-        "pretrained_cfg": {"tag": "random", "custom_load": False, **described},
-    }
-    if classes:
-        config |= {"label_names": [f"n{i}" for i in range(len(classes))], "label_descriptions": {f"n{i}": name for i, name in enumerate(classes)}}
-    (made / "config.json").write_text(json.dumps(config))
+    write(made, name, model, {"depth": BLOCKS, **more}, described, classes)
     vision, rows = work / "vision.onnx", work / "rows.npy"
     ran = binaries.must([arguments.exporter, made, "-o", vision, "--json", "--force"])
     checks.check(f"{what}: exported", json.loads(ran.out)["layout"] == "timm ViT", f"{ran.seconds:.1f} s, peak {ran.peak_bytes / 1e6:.0f} MB")
@@ -200,6 +209,26 @@ def tower(checks, arguments, case: str, images: list[Path], work: Path) -> None:
     check_images(checks, arguments, what, vision, pixels, torch.nn.functional.normalize(features, dim=-1), images, rows)
     if classes:
         check_scores(checks, arguments, what, vision, classes, "softmax", model(pixels).softmax(-1), images)
+
+
+@torch.no_grad()
+def resized(checks, arguments, name: str, side: int, images: list[Path], work: Path) -> None:
+    """A tower for images of another size than it was made for, which timm makes of the same weights."""
+    what, more = f"{name} for {side} pixels", {"depth": BLOCKS, "num_classes": 0}
+    model = timm.create_model(name, pretrained=False, **more).eval()
+    enliven(model)
+    own = model.patch_embed.img_size[0]
+    made, vision, rows = folder(work), work / "vision.onnx", work / "rows.npy"
+    write(made, name, model, more, HALF | {"crop_pct": 1.0, "input_size": [3, own, own]}, [])
+    binaries.must([arguments.exporter, made, "-o", vision, "--image-size", side, "--force"])
+    transform = create_transform(**resolve_data_config({}, pretrained_cfg=HALF | {"crop_pct": 1.0, "input_size": [3, side, side]}))
+    pixels = check_pixels(checks, arguments, what, vision, transform, images, rows)
+    other = timm.create_model(name, pretrained=False, img_size=side, **more).eval()
+    state = dict(model.state_dict())
+    prefix = 0 if other.no_embed_class else other.num_prefix_tokens
+    state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], list(other.patch_embed.grid_size), num_prefix_tokens=prefix)
+    other.load_state_dict(state)
+    check_images(checks, arguments, what, vision, pixels, torch.nn.functional.normalize(other(pixels), dim=-1), images, rows)
 
 
 def tokenizer(kind: str, made: Path, context: int):
@@ -300,6 +329,8 @@ def main() -> None:
         images = photos.write(arguments.photos, arguments.count, work / "photos")
         for case in filter(wanted, TOWERS):
             tower(checks, arguments, case, images, work)
+        for name in filter(wanted, RESIZED):
+            resized(checks, arguments, name, RESIZED[name], images, work)
         for case in filter(wanted, MODELS):
             model(checks, arguments, case, images, work)
         for name in filter(wanted, REFUSED):
