@@ -13,6 +13,7 @@
 //! | `vision.post_norm.{weight,bias}` | `[D]` |
 //! | `vision.pool.probe` | `[D]`: the query of the head, before its projection; with [`Pooling::Attention`] |
 //! | `vision.pool.{q,k,v,out,fc1,fc2}.{weight,bias}`, `vision.pool.norm2.{weight,bias}` | as in the blocks; with [`Pooling::Attention`] |
+//! | `{tower}.pooler.{weight,bias}` | `[D, D]`, `[D]`; with [`Pooling::Pooler`] and [`TextPooling::Pooler`] |
 //! | `vision.frequency.{i}.norm1.{weight,bias}`, `.norm2.{weight,bias}` | `[D]` |
 //! | `vision.frequency.{i}.filter` | `[H (⌊W/2⌋ + 1), D, 2]`: real and imaginary parts, for orthonormal transforms of the H × W patches |
 //! | `vision.frequency.{i}.{fc1,fc2}.{weight,bias}` | as in the blocks |
@@ -80,7 +81,7 @@ pub trait Source {
 /// What a checkpoint is, whatever its layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// The kind of model, as the file's metadata names it: `clip`, `siglip`, `mlip`, `vit`, `catlip`, `bert`.
+    /// The kind of model, as the file's metadata names it: `clip`, `siglip`, `mlip`, `vit`, `catlip`, `dual`, `bert`.
     pub family: String,
     /// Length of an embedding, the same for both towers.
     pub embedding: usize,
@@ -161,7 +162,7 @@ pub struct VisionConfig {
 /// From the tokens behind the blocks to scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// What of the tokens is read; with [`Pooling::Class`] there is a class token.
+    /// What of the tokens is read.
     pub pooling: Pooling,
     /// Whether there is a projection behind it.
     pub projected: bool,
@@ -192,7 +193,7 @@ impl VisionConfig {
 
     /// Class tokens: one or none.
     pub fn class_tokens(&self) -> usize {
-        usize::from(self.head.pooling == Pooling::Class)
+        usize::from(self.head.pooling.reads_class())
     }
 
     /// Tokens before any merging: the patches and the class token.
@@ -337,6 +338,8 @@ pub enum TextPooling {
     EotArgmax,
     /// The mean of all tokens.
     Mean,
+    /// The hyperbolic tangent of a layer on the first token: BERT's own.
+    Pooler,
     /// The last token of the context, which shorter texts are padded to; attention sees the padding.
     Last(Padding),
 }
@@ -348,6 +351,7 @@ impl TextPooling {
             TextPooling::EotFirst => "eot_first",
             TextPooling::EotArgmax => "eot_argmax",
             TextPooling::Mean => "mean",
+            TextPooling::Pooler => "pooler",
             TextPooling::Last(_) => "last",
         }
     }

@@ -108,7 +108,7 @@ impl Plan {
     /// Block `index`; past the last one, the last one.
     pub fn block(&self, index: usize) -> Block {
         let index = index.min(self.shape.blocks - 1);
-        let only_class = index + 1 == self.shape.blocks && self.shape.pooling == Pooling::Class;
+        let only_class = index + 1 == self.shape.blocks && self.shape.pooling.reads_class();
         let (tokens, merged) = (usize::from(self.tokens.at(index)), usize::from(self.merged.at(index)));
         let tokens_out = tokens - merged;
         let queries = if only_class { 1 } else { tokens };
@@ -155,6 +155,7 @@ impl Plan {
         let [width, mlp, embedding] = [shape.width, shape.mlp, shape.embedding].map(|n| n as u64);
         let pool = match shape.pooling {
             Pooling::Attention => (2 * tokens + 1) * width * width + 2 * tokens * width + 2 * width * mlp,
+            Pooling::Pooler => width * width,
             Pooling::Class | Pooling::Mean | Pooling::NormedMean => 0,
         };
         pool + if shape.unprojected { 0 } else { width * embedding }

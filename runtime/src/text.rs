@@ -6,6 +6,7 @@ use edgelip_kernels::{
 
 use crate::model::{LinearShape, Loader, Metadata, Precision, Table, invalid, linear_name};
 use crate::onnx::File;
+use crate::ops::tanh::tanh;
 use crate::plan::{MAX_BLOCKS, VisionShape};
 use crate::post_norm::PostNorms;
 use crate::scratch::{self, Arena};
@@ -25,6 +26,8 @@ enum Pooling {
     LargestId,
     /// The mean of all tokens.
     Mean,
+    /// What a pooler makes of the first token.
+    First,
     /// The last token of the context, which texts are padded to; all tokens see each other.
     Last(Padding),
 }
@@ -52,6 +55,8 @@ pub struct Text<'a> {
     transformer: Transformer<'a>,
     /// Of a tower whose norms stand behind the sums and whose tokens see each other.
     norms: Option<PostNorms<'a>>,
+    /// Its hyperbolic tangent is what is pooled, with [`Pooling::First`].
+    pooler: Option<Linear<'a>>,
     projection: Option<Linear<'a>>,
 }
 
@@ -92,18 +97,21 @@ impl<'a> Text<'a> {
         let kept = if precision == Precision::F32 { Precision::F32 } else { Precision::F16 };
         let width = padded(shape.width);
         let mut loader = Loader::new(&file, "text.");
-        let of_table = if matches!(pooling, Pooling::Mean | Pooling::Last(_)) { precision } else { kept };
+        let of_table = if post_norm || matches!(pooling, Pooling::Last(_)) { precision } else { kept };
         let token = loader.table(["text.token.weight", "text.token.scale"], of_table, [vocabulary, width])?;
         let position = loader.floats(None, "text.position", &[context, width])?;
         let transformer =
             Transformer::load(&mut loader, kernels, precision, &shape, (metadata.activation()?, metadata.norm_eps()?))?;
         let norms =
             if post_norm { Some(PostNorms::load(&mut loader, precision, shape.width, shape.blocks)?) } else { None };
+        let square = LinearShape { inputs: shape.width, outputs: shape.width, groups: 1, precision: kept, bias: true };
+        let pooler = match pooling {
+            Pooling::First => Some(loader.linear(None, linear_name!("text.pooler"), square)?),
+            _ => None,
+        };
         let name = linear_name!("text.projection");
         let projection = if !post_norm || file.initializer(name.weight).is_some() {
-            let projection =
-                LinearShape { inputs: shape.width, outputs: shape.embedding, groups: 1, precision: kept, bias: true };
-            Some(loader.linear(None, name, projection)?)
+            Some(loader.linear(None, name, LinearShape { outputs: shape.embedding, ..square })?)
         } else if shape.embedding == shape.width {
             None
         } else {
@@ -120,6 +128,7 @@ impl<'a> Text<'a> {
             position,
             transformer,
             norms,
+            pooler,
             projection,
             file,
         };
@@ -166,7 +175,7 @@ impl<'a> Text<'a> {
             }
             (Some(norms), ..) => {
                 self.run_full(norms, &mut buffers, count, parallel)?;
-                self.pool_mean(&mut buffers, count, embedding, parallel)
+                self.pool(&mut buffers, count, embedding, parallel)
             }
             // `open` gives every tower without post-norms a projection and a row to read.
             _ => Err(invalid("edgelip.norm")),
@@ -213,8 +222,8 @@ impl<'a> Text<'a> {
         Ok(())
     }
 
-    /// The mean of `count` tokens, projected if there is a projection, and scaled to length 1.
-    fn pool_mean(
+    /// The mean of `count` tokens, or what a pooler makes of the first; projected if there is a projection, and scaled to length 1.
+    fn pool(
         &self,
         buffers: &mut Buffers<'_>,
         count: usize,
@@ -222,19 +231,28 @@ impl<'a> Text<'a> {
         parallel: &dyn Parallel,
     ) -> Result<(), Error> {
         let (kernels, width) = (&self.transformer.kernels, padded(self.transformer.width));
-        let mean = &mut buffers.rows[..width];
-        mean.fill(0.0);
-        for token in buffers.tokens.chunks_exact(width).take(count) {
-            mean.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
+        let pooled = &mut buffers.rows[..width];
+        match &self.pooler {
+            None => {
+                pooled.fill(0.0);
+                for token in buffers.tokens.chunks_exact(width).take(count) {
+                    pooled.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
+                }
+                pooled.iter_mut().for_each(|sum| *sum /= count as f32);
+            }
+            Some(pooler) => {
+                let (first, out) = (Rows::new(buffers.tokens, 1, width)?, RowsMut::new(pooled, 1, width)?);
+                kernels.linear(first, pooler, Activation::None, false, out, buffers.kernel, parallel)?;
+                tanh(pooled);
+            }
         }
-        mean.iter_mut().for_each(|sum| *sum /= count as f32);
         let Some(projection) = &self.projection else {
-            kernels.normalize(&mean[..embedding.len()], embedding);
+            kernels.normalize(&pooled[..embedding.len()], embedding);
             return Ok(());
         };
         let projected = RowsMut::new(buffers.query, 1, projection.outputs)?;
-        let mean = Rows::new(mean, 1, width)?;
-        kernels.linear(mean, projection, Activation::None, false, projected, buffers.kernel, parallel)?;
+        let pooled = Rows::new(pooled, 1, width)?;
+        kernels.linear(pooled, projection, Activation::None, false, projected, buffers.kernel, parallel)?;
         kernels.normalize(&buffers.query[..embedding.len()], embedding);
         Ok(())
     }
@@ -248,7 +266,7 @@ impl<'a> Text<'a> {
             return Err(Error::Tokens);
         }
         let read = match self.pooling {
-            Pooling::Mean => return Ok(None),
+            Pooling::Mean | Pooling::First => return Ok(None),
             Pooling::Last(_) => Some(self.context - 1),
             Pooling::EndFirst(end) => ids.iter().position(|&id| id == end),
             Pooling::LargestId => ids.iter().max().and_then(|largest| ids.iter().position(|id| id == largest)),
@@ -295,7 +313,7 @@ impl<'a> Text<'a> {
     pub fn padding(&self) -> Option<Padding> {
         match self.pooling {
             Pooling::Last(padding) => Some(padding),
-            Pooling::EndFirst(_) | Pooling::LargestId | Pooling::Mean => None,
+            Pooling::EndFirst(_) | Pooling::LargestId | Pooling::Mean | Pooling::First => None,
         }
     }
 
@@ -350,6 +368,7 @@ fn pooling(metadata: &Metadata<'_, '_>, post_norm: bool, vocabulary: usize) -> R
     let key = "edgelip.pooling";
     match (metadata.text(key)?, post_norm) {
         ("mean", true) => Ok(Pooling::Mean),
+        ("pooler", true) => Ok(Pooling::First),
         ("eot_first", false) => metadata.number("edgelip.eot").map(Pooling::EndFirst),
         ("eot_argmax", false) => Ok(Pooling::LargestId),
         ("last", false) => {

@@ -1,4 +1,4 @@
-//! Towers without a class token: what they pool from the patches, on random towers held against plain loops in double precision.
+//! Towers that read more than their class token, or none: what they pool, on random towers held against plain loops in double precision.
 
 mod tower;
 
@@ -10,7 +10,7 @@ use tower::{Shape, Tower, WHOLE, aligned, pixels, reference};
 const PLAIN: Shape =
     Shape { stem: &[], frequency_blocks: 0, joint: false, guide: None, merge: "none", schedule: &[0; 4], ..WHOLE };
 
-const POOLINGS: [&str; 3] = ["mean", "normed_mean", "attention"];
+const POOLINGS: [&str; 4] = ["mean", "normed_mean", "attention", "pooler"];
 
 fn embed(tower: &Tower, kernels: Kernels, parallel: &dyn Parallel) -> Vec<f32> {
     aligned(&tower.bytes(), |bytes| {

@@ -1,4 +1,4 @@
-//! A BERT with a projection, which no checkpoint of the fixtures has.
+//! A BERT with a projection, and with its own pooler, which no checkpoint of the fixtures has.
 
 use edgelip_runtime::{Kernels, Single, Text};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::error::Error;
 use crate::layout::{Layout, Options};
 use crate::reference;
-use crate::source::{ModelConfig, Source, Tensor};
+use crate::source::{ModelConfig, Source, Tensor, TextPooling};
 
 /// The fixture and a projection to 20 values.
 struct Projected {
@@ -25,21 +25,38 @@ impl Source for Projected {
                 let data = (0..20 * 24).map(|i| ((i * 7919 % 101) as f32 - 50.0) / 100.0).collect();
                 Ok(Tensor { shape: vec![20, 24], data })
             }
+            "text.pooler.weight" => {
+                let data = (0..24 * 24).map(|i| ((i * 6311 % 97) as f32 - 48.0) / 100.0).collect();
+                Ok(Tensor { shape: vec![24, 24], data })
+            }
+            "text.pooler.bias" => {
+                Ok(Tensor { shape: vec![24], data: (0..24).map(|i| i as f32 / 40.0 - 0.3).collect() })
+            }
             _ => self.bert.tensor(name),
         }
     }
 
     fn has(&self, name: &str) -> bool {
-        name == "text.projection.weight" || self.bert.has(name)
+        ["text.projection.weight", "text.pooler.weight", "text.pooler.bias"].contains(&name) || self.bert.has(name)
     }
 }
 
 #[test]
 fn a_projection_follows_the_mean() {
+    holds(TextPooling::Mean);
+}
+
+#[test]
+fn a_pooler_takes_the_first_token() {
+    holds(TextPooling::Pooler);
+}
+
+fn holds(pooling: TextPooling) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/tiny-bert");
     let bert = Layout::open(&folder, &Options::default()).unwrap();
     let mut model = bert.model().clone();
     model.embedding = 20;
+    model.text.as_mut().unwrap().pooling = pooling;
     let source = Projected { bert, model };
     let ids = [2, 40, 41, 300, 500, 3];
     let expected = reference::text(&source, &[ids.to_vec()]).unwrap();

@@ -1,4 +1,4 @@
-//! From what the blocks leave to the embedding: the class token, a mean, or what a learned query reads.
+//! From what the blocks leave to the embedding: the class token or what a pooler makes of it, a mean, or what a learned query reads.
 
 use edgelip_kernels::padded;
 
@@ -34,16 +34,22 @@ impl<'a> Transformer<'a> {
         embedding: usize,
     ) -> Result<Value, Error> {
         let head = config.head;
-        if !head.projected && head.pooling != Pooling::Attention {
+        // Behind these heads no norm is left for a layer to take in.
+        let normless = matches!(head.pooling, Pooling::Attention | Pooling::Pooler);
+        if !head.projected && !normless {
             return Err(Error::Graph("a norm before the embedding needs a projection behind it".into()));
         }
         graph.enter("head");
         let projection = head.projected.then(|| {
-            let norm = (head.pooling != Pooling::Attention).then(|| "vision.post_norm".into());
+            let norm = (!normless).then(|| "vision.post_norm".into());
             self.projection_layer(graph, "vision.projection".into(), norm, embedding, true)
         });
         let pooled = match head.pooling {
             Pooling::Class => graph.layer_norm("norm", &left.tokens, self.width, self.norm_eps),
+            Pooling::Pooler => {
+                let normed = graph.layer_norm("norm", &left.tokens, self.width, self.norm_eps);
+                self.pooler(graph, &normed, Some("vision.post_norm".into()))
+            }
             Pooling::Mean => {
                 let mean = graph.mean_of_patches(config, &left.tokens, left);
                 graph.layer_norm("norm", &mean, self.width, self.norm_eps)
@@ -67,6 +73,23 @@ impl<'a> Transformer<'a> {
         }
         let [unit, _] = graph.normalize("embedding", &flat);
         Ok(unit)
+    }
+
+    /// The hyperbolic tangent of the pooler on `x [N, 1, width]` behind `norm`.
+    pub fn pooler(&self, graph: &mut Graph<'a>, x: &Value, norm: Option<String>) -> Value {
+        let name = format!("{}.pooler", graph.tower());
+        let spec = LinearSpec {
+            name: name.clone(),
+            inputs: self.width,
+            outputs: self.width,
+            precision: self.precision.kept(),
+            bias: true,
+            groups: vec![self.load(Affine { layer: name, norm, scale: 1.0 })],
+        };
+        let layer = graph.linear_layer("pooler", spec);
+        let input = graph.linear_input("pooler", x, self.precision.kept());
+        let out = graph.linear("pooler", &input, &layer);
+        graph.node("Tanh", "pooler/tanh", &[&out])
     }
 
     /// What the head's query reads from the normed tokens, through its MLP: `[N, 1, width]`.

@@ -61,6 +61,7 @@ pub(super) fn vision(
     let head = model.vision()?.head;
     let pooling = match head.pooling {
         Pooling::Class => "class",
+        Pooling::Pooler => "pooler",
         Pooling::Mean => "mean",
         Pooling::NormedMean => "normed_mean",
         Pooling::Attention => "attention",

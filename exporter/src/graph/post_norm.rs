@@ -5,6 +5,8 @@ use std::rc::Rc;
 use edgelip::onnx::ElementType;
 use edgelip_kernels::padded;
 
+use crate::source::TextPooling;
+
 use super::Precision;
 use super::attention::Attention;
 use super::builder::{Graph, Value};
@@ -118,21 +120,25 @@ impl<'a> Transformer<'a> {
         graph.layer_norm_affine(step, x, &gain, &bias, self.norm_eps)
     }
 
-    /// The mean of the tokens `x [N, S, width]` that `mask [N, S]` marks with 1, projected if the checkpoint has a
-    /// projection, and l2-normalised: `[N, embedding]` by the name of the output.
-    pub fn pool_mean(&self, graph: &mut Graph<'a>, x: &Value, mask: &Value, embedding: usize, output: &str) -> Value {
+    /// What `pooling` makes of the tokens `x [N, S, width]`, of which `mask [N, S]` marks the text's with 1, projected if the checkpoint
+    /// has a projection, and l2-normalised: `[N, embedding]` by the name of the output.
+    pub fn pool(
+        &self,
+        graph: &mut Graph<'a>,
+        [x, mask]: [&Value; 2],
+        pooling: TextPooling,
+        embedding: usize,
+        output: &str,
+    ) -> Value {
         graph.enter("head");
         let tower = graph.tower();
-        let marks = graph.cast("mask", mask, ElementType::F32);
-        let axis = graph.ints(&[1]);
-        let row = graph.node("Unsqueeze", "mask/row", &[&marks, &axis]);
-        let sum = graph.node("MatMul", "sum", &[&row, x]);
-        let last = graph.ints(&[-1]);
-        let count = graph.node("ReduceSum", "count", &[&row, &last]);
-        // As sentence-transformers does, for a text all of whose tokens are masked.
-        let least = graph.float(1e-9);
-        let count = graph.node("Max", "count/least", &[&count, &least]);
-        let mut pooled = graph.node("Div", "mean", &[&sum, &count]);
+        let mut pooled = match pooling {
+            TextPooling::Pooler => {
+                let first = graph.slice("first", x, 1, 0, 1, 1);
+                self.pooler(graph, &first, None)
+            }
+            _ => graph.mean_of_text(x, mask),
+        };
         let projection = format!("{tower}.projection");
         if self.source.has(&format!("{projection}.weight")) {
             let layer = self.projection_layer(graph, projection, None, embedding, true);
@@ -142,5 +148,21 @@ impl<'a> Transformer<'a> {
         let flat = graph.reshape("flat", &pooled, &[0, embedding as i64]);
         let [unit, _] = graph.normalize("embedding", &flat);
         graph.rename(unit, output)
+    }
+}
+
+impl Graph<'_> {
+    /// The mean of the tokens `x [N, S, width]` that `mask [N, S]` marks with 1: `[N, 1, width]`.
+    fn mean_of_text(&mut self, x: &Value, mask: &Value) -> Value {
+        let marks = self.cast("mask", mask, ElementType::F32);
+        let axis = self.ints(&[1]);
+        let row = self.node("Unsqueeze", "mask/row", &[&marks, &axis]);
+        let sum = self.node("MatMul", "sum", &[&row, x]);
+        let last = self.ints(&[-1]);
+        let count = self.node("ReduceSum", "count", &[&row, &last]);
+        // As sentence-transformers does, for a text all of whose tokens are masked.
+        let least = self.float(1e-9);
+        let count = self.node("Max", "count/least", &[&count, &least]);
+        self.node("Div", "mean", &[&sum, &count])
     }
 }

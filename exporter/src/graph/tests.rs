@@ -166,7 +166,7 @@ fn tome_merges_as_written() {
     check_vision(even(), Merge::Tome, &[2, 0, 3, 0], Guide::default());
 }
 
-/// Towers without a class token; the odd one keeps its norm in front of the blocks.
+/// Towers that read something else than their class token; the odd one keeps its norm in front of the blocks.
 fn pooled(pooling: Pooling, projected: bool) -> [Random; 2] {
     [odd(), even()].map(|random| {
         let (mut vision, text) = (random.model.vision.unwrap(), random.model.text.unwrap());
@@ -179,10 +179,15 @@ fn pooled(pooling: Pooling, projected: bool) -> [Random; 2] {
 }
 
 #[test]
-fn towers_without_a_class_token_pool_and_merge_as_written() {
-    for (pooling, projected) in
-        [(Pooling::Mean, true), (Pooling::NormedMean, true), (Pooling::Attention, true), (Pooling::Attention, false)]
-    {
+fn towers_pool_and_merge_as_written() {
+    for (pooling, projected) in [
+        (Pooling::Mean, true),
+        (Pooling::NormedMean, true),
+        (Pooling::Attention, true),
+        (Pooling::Attention, false),
+        (Pooling::Pooler, true),
+        (Pooling::Pooler, false),
+    ] {
         let merges = [
             (Merge::None, [&[][..], &[]]),
             (Merge::Ward, [&[6, 1, 0], &[0, 8, 1, 0]]),

@@ -49,8 +49,12 @@ pub fn text<'a>(source: &'a dyn Source, options: &TextOptions) -> Result<OnnxMod
             let causal = causal(&mut graph, config, ids, &length)?;
             causal_blocks(&mut graph, &transformer, x, &causal, model.embedding);
         }
-        (NormPlace::Post, TextPooling::Mean) => full_blocks(&mut graph, &transformer, &x, model.embedding),
-        (NormPlace::Post, _) => return Err(Error::Graph("with post-norms only mean pooling is supported".into())),
+        (NormPlace::Post, pooling @ (TextPooling::Mean | TextPooling::Pooler)) => {
+            full_blocks(&mut graph, &transformer, &x, pooling, model.embedding);
+        }
+        (NormPlace::Post, _) => {
+            return Err(Error::Graph("with post-norms only the mean and a pooler are supported".into()));
+        }
     }
 
     let mut onnx = metadata::model("text", model, &transformer);
@@ -58,7 +62,7 @@ pub fn text<'a>(source: &'a dyn Source, options: &TextOptions) -> Result<OnnxMod
     let symbol = |name: &str| Dim::Symbol(name.into());
     let length = match config.pooling {
         TextPooling::Last(_) => Dim::Fixed(config.context as u64),
-        TextPooling::EotFirst | TextPooling::EotArgmax | TextPooling::Mean => symbol("S"),
+        _ => symbol("S"),
     };
     for name in ["input_ids", "attention_mask"] {
         let shape = vec![symbol("N"), length.clone()];
@@ -127,8 +131,14 @@ fn to_last<'a>(
     transformer.project(graph, &x, "final_norm", embedding, "text_embeds");
 }
 
-/// BERT's norm of the embeddings, blocks and head: each token sees all, and their mean is the text's.
-fn full_blocks<'a>(graph: &mut Graph<'a>, transformer: &Transformer<'a>, x: &Value, embedding: usize) {
+/// BERT's norm of the embeddings, blocks and head: each token sees all, and their mean or the first one is the text's.
+fn full_blocks<'a>(
+    graph: &mut Graph<'a>,
+    transformer: &Transformer<'a>,
+    x: &Value,
+    pooling: TextPooling,
+    embedding: usize,
+) {
     let given = Value::named("attention_mask");
     let zero = graph.ints(&[0]);
     let padding = graph.node("Equal", "mask/padding", &[&given, &zero]);
@@ -141,7 +151,7 @@ fn full_blocks<'a>(graph: &mut Graph<'a>, transformer: &Transformer<'a>, x: &Val
     for index in 0..transformer.blocks {
         x = transformer.post_norm_block(graph, index, &x, &mask, &smoothing);
     }
-    transformer.pool_mean(graph, &x, &given, embedding, "text_embeds");
+    transformer.pool(graph, [&x, &given], pooling, embedding, "text_embeds");
 }
 
 /// Who sees whom, and which row is read.
@@ -164,7 +174,7 @@ fn causal<'a>(graph: &mut Graph<'a>, config: &TextConfig, ids: Value, length: &V
             graph.node("Equal", "end/marks", &[&ids, &eot])
         }
         TextPooling::EotArgmax => ids,
-        TextPooling::Mean | TextPooling::Last(_) => {
+        TextPooling::Mean | TextPooling::Pooler | TextPooling::Last(_) => {
             return Err(Error::Graph("this pooling is of texts whose tokens see each other".into()));
         }
     };

@@ -36,7 +36,7 @@ impl<'a> TokenEmbedding<'a, '_> {
     fn stored(self) -> Precision {
         match self.config.pooling {
             TextPooling::EotFirst | TextPooling::EotArgmax => self.precision.kept(),
-            TextPooling::Mean | TextPooling::Last(_) => self.precision,
+            TextPooling::Mean | TextPooling::Pooler | TextPooling::Last(_) => self.precision,
         }
     }
 

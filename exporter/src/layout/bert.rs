@@ -69,14 +69,14 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
 }
 
 /// What gain and bias of a norm are called; checkpoints that come from TensorFlow have other names.
-fn norm_parts(checkpoint: &Checkpoint, prefix: &str) -> [&'static str; 2] {
+pub(super) fn norm_parts(checkpoint: &Checkpoint, prefix: &str) -> [&'static str; 2] {
     match checkpoint.shape(&format!("{prefix}embeddings.LayerNorm.gamma")) {
         Some(_) => ["gamma", "beta"],
         None => ["weight", "bias"],
     }
 }
 
-fn tensors(text: &TextConfig, positions: usize, kinds: usize, [gain, bias]: [&str; 2]) -> Vec<Expected> {
+pub(super) fn tensors(text: &TextConfig, positions: usize, kinds: usize, [gain, bias]: [&str; 2]) -> Vec<Expected> {
     let (width, mlp) = (text.width, text.mlp);
     let mut expected = Vec::new();
     let mut table = |canonical: &str, name: &str, rows, view| {

@@ -75,6 +75,14 @@ const DISTILBERT: Keys =
 
 /// The tower that `config.json`, the pooling and `sentence_bert_config.json` describe. Its end token is not known yet.
 pub(super) fn text(config: &Fields, modules: &Modules) -> Result<TextConfig, Error> {
+    let text = tower(config, TextPooling::Mean)?;
+    check_pooling(&modules.pooling, text.width)?;
+    let context = longest(&modules.transformer)?.unwrap_or(text.context).min(text.context);
+    Ok(TextConfig { context, ..text })
+}
+
+/// The tower that `config.json` describes, which takes as many tokens as it has places for.
+pub(super) fn tower(config: &Fields, pooling: TextPooling) -> Result<TextConfig, Error> {
     for (key, default, wanted) in [("is_decoder", false, false), ("add_cross_attention", false, false)] {
         if config.flag(key, default)? != wanted {
             return Err(config.error(key, format!("only `{wanted}` is supported")));
@@ -103,10 +111,8 @@ pub(super) fn text(config: &Fields, modules: &Modules) -> Result<TextConfig, Err
     if !(eps > 0.0 && eps < 1.0) {
         return Err(config.error("layer_norm_eps", format!("{eps} is not between 0 and 1")));
     }
-    check_pooling(&modules.pooling, width)?;
-    let positions = config.size("max_position_embeddings", 512)?;
     Ok(TextConfig {
-        context: longest(&modules.transformer)?.unwrap_or(positions).min(positions),
+        context: config.size("max_position_embeddings", 512)?,
         vocabulary: config.size("vocab_size", 30522)?,
         width,
         heads,
@@ -116,7 +122,7 @@ pub(super) fn text(config: &Fields, modules: &Modules) -> Result<TextConfig, Err
         norm_eps: eps as f32,
         norm: NormPlace::Post,
         eot: 0,
-        pooling: TextPooling::Mean,
+        pooling,
     })
 }
 

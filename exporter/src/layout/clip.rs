@@ -87,7 +87,7 @@ fn prefix(checkpoint: &Checkpoint) -> String {
     checkpoint.names().find_map(before).unwrap_or_default()
 }
 
-fn vision_tensors(vision: &VisionConfig, embedding: usize, expected: &mut Vec<Expected>) {
+pub(super) fn vision_tensors(vision: &VisionConfig, embedding: usize, expected: &mut Vec<Expected>) {
     let (width, patch) = (vision.width, vision.patch);
     let embeddings = "vision_model.embeddings";
     if vision.stem.is_empty() {

@@ -11,6 +11,7 @@ mod corenet;
 #[cfg(test)]
 mod crafted;
 mod detect;
+mod dual;
 mod fields;
 mod mlip;
 mod open_clip;

@@ -101,16 +101,22 @@ pub(super) fn of_folder(found: &Found, image: [usize; 2]) -> Result<Preprocess, 
 /// [`Error::Malformed`] if there is neither file, [`Error::Config`] for steps that are not supported or do not end with such an image.
 pub fn read(folder: &Path, image: [usize; 2]) -> Result<Preprocess, Error> {
     let config = find(folder)?;
-    let kind = config.text("image_processor_type", "CLIPImageProcessor")?;
+    let older = config.text("feature_extractor_type", "CLIPImageProcessor")?;
+    let kind = config.text("image_processor_type", &older)?;
     if config.get("size").is_none() && !kind.starts_with("CLIP") {
         return Err(config
             .error("size", format!("is missing, and the defaults of {kind} are not known: write all settings out")));
     }
-    let resize = if config.flag("do_resize", true)? { resize(&config)? } else { Resize::None };
-    let siglip = kind.starts_with("Siglip");
-    let crop = if config.flag("do_center_crop", !siglip)? { Some(crop(&config)?) } else { None };
+    let [siglip, vit] = ["Siglip", "ViT"].map(|family| kind.starts_with(family));
+    let resize = match config.get("size") {
+        _ if !config.flag("do_resize", true)? => Resize::None,
+        // Both sides, where CLIP means the shorter one.
+        Some(Value::Number(_)) if vit => config.size("size", 224).map(|side| Resize::Exact(side, side))?,
+        _ => resize(&config)?,
+    };
+    let crop = if config.flag("do_center_crop", !siglip && !vit)? { Some(crop(&config)?) } else { None };
     check(&config, &resize, crop, image)?;
-    let filter = match config.size("resample", 3) {
+    let filter = match config.size("resample", if vit { 2 } else { 3 }) {
         Ok(2) => Filter::Bilinear,
         Ok(3) => Filter::Bicubic,
         _ => return Err(config.error("resample", "only 2 (bilinear) and 3 (bicubic) are supported")),
@@ -120,7 +126,7 @@ pub fn read(folder: &Path, image: [usize; 2]) -> Result<Preprocess, Error> {
         return Err(config.error("rescale_factor", format!("{rescale} is not positive")));
     }
     let (mean, std) = if config.flag("do_normalize", true)? {
-        let [mean, std] = if siglip { [[0.5; 3]; 2] } else { [MEAN, STD] };
+        let [mean, std] = if siglip || vit { [[0.5; 3]; 2] } else { [MEAN, STD] };
         (channels(&config, "image_mean", mean)?, channels(&config, "image_std", std)?)
     } else {
         ([0.0; 3], [1.0; 3])

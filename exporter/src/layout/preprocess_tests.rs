@@ -40,6 +40,17 @@ fn old_and_new_spellings_mean_the_same() {
 }
 
 #[test]
+fn a_vit_squashes_whatever_its_processor_is_called() {
+    let new = parse(r#"{"image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 224}}"#);
+    let old = parse(r#"{"feature_extractor_type": "ViTFeatureExtractor", "size": 224}"#);
+    for preprocess in [new, old] {
+        let preprocess = preprocess.expect("accepted");
+        assert_eq!((preprocess.resize, preprocess.crop), (Resize::Exact(224, 224), None));
+        assert_eq!((preprocess.filter, preprocess.mean, preprocess.std), (Filter::Bilinear, [0.5; 3], [0.5; 3]));
+    }
+}
+
+#[test]
 fn contradictions_are_named() {
     assert!(
         complaint(r#"{"crop_size": 336, "size": 336}"#)

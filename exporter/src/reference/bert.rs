@@ -1,4 +1,4 @@
-//! BERT's blocks (Devlin et al., arXiv 1810.04805) and the mean of its tokens (Reimers and Gurevych, arXiv 1908.10084).
+//! BERT's blocks and pooler (Devlin et al., arXiv 1810.04805), and the mean of its tokens (Reimers and Gurevych, arXiv 1908.10084).
 
 use ndarray::{Array2, Axis};
 
@@ -8,11 +8,11 @@ use super::layer::{Linear, Norm, activate, normalized, read2};
 use crate::Error;
 use crate::source::{Source, TextConfig, TextPooling};
 
-/// The l2-normalised means `[texts, embedding]` of the tokens that come out for the embedded tokens `[tokens, width]` of each text.
+/// The l2-normalised embeddings `[texts, embedding]` of texts, by the embedded tokens `[tokens, width]` of each.
 /// `observe` sees each text's tokens behind each norm: 0 is the embedding's, each block has two more.
 ///
 /// # Errors
-/// A tensor that can't be read or has a wrong shape, another pooling than the mean.
+/// A tensor that can't be read or has a wrong shape, another pooling than the mean and the pooler.
 pub fn embed(
     source: &dyn Source,
     config: &TextConfig,
@@ -20,9 +20,11 @@ pub fn embed(
     mut batch: Vec<Array2<f32>>,
     observe: &mut dyn FnMut(usize, &Array2<f32>),
 ) -> Result<Array2<f32>, Error> {
-    if config.pooling != TextPooling::Mean {
-        return Err(Error::Reference(format!("post-norms with {} are not known", config.pooling.name())));
-    }
+    let pooler = match config.pooling {
+        TextPooling::Mean => None,
+        TextPooling::Pooler => Some(Linear::read(source, "text.pooler", shape.width, shape.width)?),
+        other => return Err(Error::Reference(format!("post-norms with {} are not known", other.name()))),
+    };
     let norm = Norm::read(source, "text.embed_norm", shape.width, shape.eps)?;
     for x in &mut batch {
         *x = norm.apply(x);
@@ -44,8 +46,11 @@ pub fn embed(
     };
     let mut embeddings = Array2::zeros((batch.len(), embedding));
     for (x, mut out) in batch.iter().zip(embeddings.axis_iter_mut(Axis(0))) {
-        let mean = x.sum_axis(Axis(0)) / x.nrows() as f32;
-        let projected = projection.as_ref().map_or(mean.clone(), |projection| projection.dot(&mean));
+        let pooled = match &pooler {
+            None => x.sum_axis(Axis(0)) / x.nrows() as f32,
+            Some(pooler) => pooler.apply(&x.select(Axis(0), &[0])).row(0).mapv(f32::tanh),
+        };
+        let projected = projection.as_ref().map_or(pooled.clone(), |projection| projection.dot(&pooled));
         if projected.len() != embedding {
             return Err(Error::Reference(format!("tokens of width {} give no embedding of {embedding}", shape.width)));
         }

@@ -20,7 +20,11 @@ pub fn read_out(
     let norm = Norm::read(source, "vision.post_norm", config.width, config.norm_eps)?;
     let reader = match head.pooling {
         Pooling::Attention => Some(Reader::read(source, config, shape)?),
-        Pooling::Class | Pooling::Mean | Pooling::NormedMean => None,
+        Pooling::Class | Pooling::Pooler | Pooling::Mean | Pooling::NormedMean => None,
+    };
+    let pooler = match head.pooling {
+        Pooling::Pooler => Some(Linear::read(source, "vision.pooler", config.width, config.width)?),
+        _ => None,
     };
     let projection = match head.projected {
         true => Some(Linear::read(source, "vision.projection", embedding, config.width)?),
@@ -32,10 +36,13 @@ pub fn read_out(
             (Pooling::Mean, _) => norm.apply(&mean(&tokens.x, &tokens.sizes)),
             (Pooling::NormedMean, _) => mean(&norm.apply(&tokens.x), &tokens.sizes),
             (Pooling::Attention, Some(reader)) => reader.apply(&norm.apply(&tokens.x), &tokens.sizes),
-            (Pooling::Class | Pooling::Attention, _) => {
+            (Pooling::Class | Pooling::Pooler | Pooling::Attention, _) => {
                 norm.apply(&tokens.x.slice_axis(Axis(0), Slice::from(..1)).to_owned())
             }
         };
+        if let Some(pooler) = &pooler {
+            pooled = pooler.apply(&pooled).mapv(f32::tanh);
+        }
         if let Some(projection) = &projection {
             pooled = projection.apply(&pooled);
         }

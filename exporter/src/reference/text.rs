@@ -120,7 +120,7 @@ fn padded(config: &TextConfig, texts: &[Vec<u32>]) -> Vec<Vec<u32>> {
 fn end_of(config: &TextConfig, ids: &[u32]) -> Result<usize, Error> {
     let end = match config.pooling {
         TextPooling::Last(_) => return Ok(ids.len() - 1),
-        TextPooling::EotFirst | TextPooling::Mean => config.eot,
+        TextPooling::EotFirst | TextPooling::Mean | TextPooling::Pooler => config.eot,
         TextPooling::EotArgmax => ids.iter().copied().max().unwrap_or(config.eot),
     };
     ids.iter().position(|&id| id == end).ok_or_else(|| Error::Reference(format!("the end token {end} is missing")))

@@ -82,7 +82,7 @@ pub fn texts(config: &TextConfig, count: usize, seed: u64) -> Vec<Text> {
     let mut generator = Generator(seed);
     let last = config.vocabulary as u32 - 1;
     let end = match config.pooling {
-        TextPooling::EotFirst | TextPooling::Mean | TextPooling::Last(_) => config.eot,
+        TextPooling::EotFirst | TextPooling::Mean | TextPooling::Pooler | TextPooling::Last(_) => config.eot,
         TextPooling::EotArgmax => last,
     };
     let mut texts = Vec::with_capacity(count);

@@ -121,7 +121,7 @@ pub fn text(source: &dyn Source, path: &Path, options: &Options) -> Result<Repor
     // A tower that attends to its padding puts it in by the mask.
     let (longest, padding, before) = match config.pooling {
         TextPooling::EotFirst => (0, config.eot, false),
-        TextPooling::EotArgmax | TextPooling::Mean => (0, 0, false),
+        TextPooling::EotArgmax | TextPooling::Mean | TextPooling::Pooler => (0, 0, false),
         TextPooling::Last(padding) => (config.context, 0, padding.before),
     };
     let longest = ids.iter().map(Vec::len).max().unwrap_or(0).max(longest);

@@ -4,3 +4,4 @@ pub(crate) mod convolution;
 pub(crate) mod guide;
 pub(crate) mod merge;
 pub(crate) mod patches;
+pub(crate) mod tanh;

@@ -19,12 +19,21 @@ pub enum Pooling {
     /// The class token.
     #[default]
     Class,
+    /// The hyperbolic tangent of a layer on the normed class token (BERT's pooler: Devlin et al., arXiv 1810.04805).
+    Pooler,
     /// The mean of the patches, then the norm.
     Mean,
     /// The norm, then the mean of the patches.
     NormedMean,
     /// What a learned query reads from the normed patches, through an MLP (the head of SigLIP: Zhai et al., arXiv 2106.04560).
     Attention,
+}
+
+impl Pooling {
+    /// Whether a class token is read, and no other.
+    pub fn reads_class(self) -> bool {
+        matches!(self, Pooling::Class | Pooling::Pooler)
+    }
 }
 
 /// The shape of an image tower.
@@ -71,7 +80,7 @@ impl VisionShape {
 
     /// Class tokens: one or none. It comes first and never merges.
     pub fn class_tokens(&self) -> usize {
-        usize::from(self.pooling == Pooling::Class)
+        usize::from(self.pooling.reads_class())
     }
 
     /// Tokens before any merging.
@@ -128,7 +137,7 @@ impl VisionShape {
         if self.embedding == 0 || self.unprojected && self.embedding != self.width {
             return invalid("edgelip.embedding");
         }
-        if self.pooling != Pooling::Class && (self.frequency_blocks > 0 || self.guided) {
+        if !self.pooling.reads_class() && (self.frequency_blocks > 0 || self.guided) {
             return invalid("edgelip.pooling");
         }
         if !self.stem.is_empty() {

@@ -6,6 +6,7 @@ use super::merging::Carried;
 use super::{Vision, edge};
 use crate::Error;
 use crate::model::{LinearShape, Loader, Precision, linear_name};
+use crate::ops::tanh::tanh;
 use crate::plan::{Pooling, VisionShape};
 use crate::transformer::Buffers;
 
@@ -14,7 +15,9 @@ use crate::transformer::Buffers;
 pub(super) struct Head<'a> {
     /// With [`Pooling::Attention`].
     reader: Option<Reader<'a>>,
-    /// With the norm in front of it folded in; none if what is pooled is the embedding.
+    /// With [`Pooling::Pooler`]; the norm in front of it is folded in.
+    pooler: Option<Linear<'a>>,
+    /// With the norm in front of it folded in, if that is not in the pooler; none if what is pooled is the embedding.
     projection: Option<Linear<'a>>,
     /// Whether the embedding is scaled to length 1.
     pub unit: bool,
@@ -49,11 +52,14 @@ impl<'a> Head<'a> {
                 fc1: loader.linear(None, linear_name!("vision.pool.fc1"), layer(width, mlp, 1))?,
                 fc2: loader.linear(None, linear_name!("vision.pool.fc2"), layer(mlp, width, 1))?,
             }),
-            Pooling::Class | Pooling::Mean | Pooling::NormedMean => None,
+            Pooling::Class | Pooling::Pooler | Pooling::Mean | Pooling::NormedMean => None,
         };
+        let pooler = edge(precision, [width, width], true);
+        let mut pooler = || loader.linear(None, linear_name!("vision.pooler"), pooler);
+        let pooler = if shape.pooling == Pooling::Pooler { Some(pooler()?) } else { None };
         let projection = edge(precision, [width, shape.embedding], true);
         let mut projection = || loader.linear(None, linear_name!("vision.projection"), projection);
-        Ok(Head { reader, projection: if shape.unprojected { None } else { Some(projection()?) }, unit })
+        Ok(Head { reader, pooler, projection: if shape.unprojected { None } else { Some(projection()?) }, unit })
     }
 }
 
@@ -88,11 +94,20 @@ impl Vision<'_> {
             kernels.scaled(buffers.tokens.part_mut(..width), 1.0 / shape.patches() as f32, sum);
         }
         let pooled = match shape.pooling {
-            Pooling::Class | Pooling::Mean => {
+            Pooling::Class | Pooling::Pooler | Pooling::Mean => {
                 let normed = RowsMut::new(buffers.rows, 1, width)?;
                 let token = Rows::new(buffers.tokens, 1, width)?;
                 kernels.layer_norm(token, shape.width, transformer.norm_eps, normed, parallel)?;
-                &*buffers.rows
+                match &self.head.pooler {
+                    Some(pooler) => {
+                        let (normed, pooled) =
+                            (Rows::new(buffers.rows, 1, width)?, RowsMut::new(buffers.tokens, 1, width)?);
+                        kernels.linear(normed, pooler, Activation::None, false, pooled, buffers.kernel, parallel)?;
+                        tanh(buffers.tokens.part_mut(..width));
+                        &*buffers.tokens
+                    }
+                    None => &*buffers.rows,
+                }
             }
             Pooling::NormedMean | Pooling::Attention => &*buffers.tokens,
         };

@@ -21,6 +21,7 @@ impl Settings {
     pub(super) fn read(metadata: &Metadata<'_, '_>) -> Result<Self, Error> {
         let poolings = [
             ("class", Pooling::Class),
+            ("pooler", Pooling::Pooler),
             ("mean", Pooling::Mean),
             ("normed_mean", Pooling::NormedMean),
             ("attention", Pooling::Attention),

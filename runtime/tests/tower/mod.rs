@@ -173,7 +173,7 @@ impl Tower {
             }
         }
         self.floats("vision.position", &[rows * columns, width], 0.5, 0.0);
-        if shape.pooling == "class" {
+        if ["class", "pooler"].contains(&shape.pooling) {
             self.floats("vision.class", &[1, width], 1.0, 0.0);
         }
         if shape.pre_norm {
@@ -203,6 +203,9 @@ impl Tower {
             self.linear(&name("out"), [width, width], 1, false, true);
             self.linear(&name("fc1"), [width, mlp], 1, false, true);
             self.linear(&name("fc2"), [mlp, width], 1, false, true);
+        }
+        if shape.pooling == "pooler" {
+            self.linear("vision.pooler", [width, width], 1, true, true);
         }
         if shape.pooling == "attention" {
             self.floats("vision.pool.query", &[1, width], 1.0, 0.0);

@@ -25,7 +25,8 @@ pub fn embed(tower: &Tower, pixels: &[u8]) -> Vec<f64> {
         patches.iter_mut().zip(&filtered).for_each(|(patch, filtered)| add(patch, filtered));
         mlp(tower, &mut patches, "vision.frequency", index);
     }
-    let mut tokens = if shape.pooling == "class" { rows(tower, "vision.class", shape.width) } else { Rows::new() };
+    let has_class = ["class", "pooler"].contains(&shape.pooling);
+    let mut tokens = if has_class { rows(tower, "vision.class", shape.width) } else { Rows::new() };
     tokens.extend(patches.iter().cloned());
     for index in 0..shape.blocks {
         attend(tower, &mut tokens, index);
@@ -58,6 +59,10 @@ fn pool(tower: &Tower, tokens: &Rows) -> Vec<f64> {
     };
     match tower.shape.pooling {
         "class" => norm(tokens).remove(0),
+        "pooler" => {
+            let pooled = linear(tower, &vec![norm(tokens).remove(0)], "vision.pooler", width).remove(0);
+            pooled.iter().map(|value| value.tanh()).collect()
+        }
         "mean" => norm(&vec![mean(tokens)]).remove(0),
         "normed_mean" => mean(&norm(tokens)),
         _ => {

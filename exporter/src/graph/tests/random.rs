@@ -73,6 +73,10 @@ impl Random {
             random.put("vision.pool.probe", &[width], 1.0);
             random.block("vision.pool", width, vision.mlp);
         }
+        if vision.head.pooling == Pooling::Pooler {
+            random.put("vision.pooler.weight", &[width, width], 1.5 / (width as f32).sqrt());
+            random.put("vision.pooler.bias", &[width], 0.3);
+        }
         if vision.head.projected {
             random.put("vision.projection.weight", &[embedding, width], 0.2);
         }
