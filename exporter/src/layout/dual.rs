@@ -8,9 +8,7 @@ use super::fields::Fields;
 use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view};
 use super::{Parts, Words, bert, bert_config, position, preprocess};
 use crate::error::Error;
-use crate::source::{
-    Head, Merging, ModelConfig, Pooling, Provenance, Readout, Score, TextPooling, VisionConfig,
-};
+use crate::source::{Head, Merging, ModelConfig, Pooling, Provenance, Readout, Score, TextPooling, VisionConfig};
 
 /// What `model_type` is.
 pub(super) const MODEL_TYPE: &str = "vision-text-dual-encoder";
@@ -35,7 +33,12 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         "vit" => {
             let vision = vit(&of_vision)?;
             vit_tensors(&vision, of_vision.flag("qkv_bias", true)?, &mut expected);
-            push(&mut expected, "vision.projection.weight".into(), "visual_projection.weight".into(), &[embedding, vision.width]);
+            push(
+                &mut expected,
+                "vision.projection.weight".into(),
+                "visual_projection.weight".into(),
+                &[embedding, vision.width],
+            );
             vision
         }
         "clip_vision_model" => {
@@ -88,7 +91,9 @@ fn vit(config: &Fields) -> Result<VisionConfig, Error> {
     let (width, heads) = width(config, 768, 12)?;
     let pooled = config.size("pooler_output_size", width)?;
     if pooled != width {
-        return Err(config.error("pooler_output_size", format!("{pooled} is not hidden_size {width}, as it must be here")));
+        return Err(
+            config.error("pooler_output_size", format!("{pooled} is not hidden_size {width}, as it must be here"))
+        );
     }
     let tangent = config.text("pooler_act", "tanh")?;
     if tangent != "tanh" {
@@ -120,7 +125,13 @@ fn vit_tensors(vision: &VisionConfig, has_bias: bool, expected: &mut Vec<Expecte
     let class = View::Shaped(vec![width]);
     push_view(expected, "vision.class".into(), format!("{embeddings}.cls_token"), &[1, 1, width], class);
     let (places, shaped) = (vision.tokens(), View::Shaped(vec![vision.tokens(), width]));
-    push_view(expected, "vision.position".into(), format!("{embeddings}.position_embeddings"), &[1, places, width], shaped);
+    push_view(
+        expected,
+        "vision.position".into(),
+        format!("{embeddings}.position_embeddings"),
+        &[1, places, width],
+        shaped,
+    );
     for block in 0..vision.blocks {
         let (ours, theirs) = (format!("vision.blocks.{block}"), format!("vision_model.encoder.layer.{block}"));
         push_pair(expected, &format!("{ours}.norm1"), &format!("{theirs}.layernorm_before"), &[width]);
