@@ -1,4 +1,5 @@
-//! Links in what the environment names: `MODELS` and `PHOTOS` (paths between commas), and an arena of `ARENA_KIB`.
+//! Links in what the environment names: `MODELS` and `PHOTOS` (paths between commas), and an arena of `ARENA_KIB`. A model may also be an
+//! address, as `0x10000000`, where something else loads it.
 
 #[path = "src/checksum.rs"]
 mod checksum;
@@ -23,6 +24,10 @@ fn main() {
     writeln!(linked, "/// The models, as they were linked in.\npub static MODELS: [Model; {}] = [", models.len())
         .unwrap();
     for path in &models {
+        if let Some(address) = address(path) {
+            writeln!(linked, "    loaded!({path:?}, {address:#x}),").unwrap();
+            continue;
+        }
         let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}; ./export.sh makes it", path.display()));
         let sum = checksum::checksum(&bytes);
         writeln!(linked, "    model!({:?}, {path:?}, {}, {sum:#018x}),", stem(path), bytes.len()).unwrap();
@@ -41,15 +46,29 @@ fn main() {
     fs::write(out.join("linked.rs"), linked).expect("OUT_DIR can be written to");
 }
 
+/// The address that stands in place of a model's path.
+fn address(path: &Path) -> Option<usize> {
+    let digits = path.to_str()?.strip_prefix("0x")?;
+    let address = usize::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("{} is no address", path.display()));
+    assert!(address.is_multiple_of(64), "{} is no multiple of 64", path.display());
+    Some(address)
+}
+
 /// The files that a variable names, or else these; photos that are only named lie among the fixtures.
 fn files(variable: &str, default: &str) -> Vec<PathBuf> {
     let here = env::current_dir().expect("cargo starts it in the crate's folder");
     let list = setting(variable, default);
     let paths = list.split(',').filter(|path| !path.is_empty()).map(|path| match here.join(path) {
         local if local.exists() || path.contains('/') => local,
+        _ if path.starts_with("0x") => path.into(),
         _ => here.join("../../fixtures/photos").join(path),
     });
-    paths.inspect(|path| println!("cargo:rerun-if-changed={}", path.display())).collect()
+    let watched = |path: &PathBuf| {
+        if address(path).is_none() {
+            println!("cargo:rerun-if-changed={}", path.display());
+        }
+    };
+    paths.inspect(watched).collect()
 }
 
 fn setting(variable: &str, default: &str) -> String {

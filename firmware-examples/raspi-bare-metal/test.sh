@@ -17,10 +17,10 @@ for model in "${models[@]}"; do
     --model "firmware-examples/raspi-bare-metal/models/$model.onnx") >"$out/$model.json"
 done
 
-# halts NAME TEXT IMAGE: the firmware must print the text, and halt.
+# halts NAME TEXT IMAGE [QEMU…]: the firmware must print the text, and halt.
 halts() {
   local console
-  if console=$(./emulate.py --kernel "$3" --shots "$out/$1"); then
+  if console=$(./emulate.py --kernel "$3" --shots "$out/$1" "${@:4}"); then
     printf 'FAILED  %s: it went on\n%s\n' "$1" "$console"
     failed=1
   elif [ "$(tail -1 <<<"$console")" = halted ] && grep -qF "$2" <<<"$console"; then
@@ -37,10 +37,24 @@ built() {
   ./image.py $target/edgelip-raspi-bare-metal $target/kernel8.img
 }
 
-built ARENA_KIB=256
-halts small-arena 'needs 432 KiB of scratch, 256 KiB are there' $target/kernel8.img
+built ARENA_KIB=64
+halts small-arena 'KiB of scratch, 64 KiB are there' $target/kernel8.img
 built MODELS=../../models/mlip-tiny/text.onnx
 halts wrong-model 'does not hold a vision tower' $target/kernel8.img
+
+# loaded FILE ADDRESS: what QEMU does in place of a board's firmware, with config.txt's `initramfs`.
+loaded() {
+  echo -device "loader,file=$1,addr=$2,force-raw=on"
+}
+
+built MODELS=0x3ffffff40
+halts no-memory 'is no free memory' $target/kernel8.img
+built MODELS=0x10000000,0x11000000
+cp $target/kernel8.img $out/loads.img
+halts not-loaded 'There is nothing at 0x10000000: have a model loaded there' $out/loads.img
+halts loaded-photo 'not a well-formed ONNX file' $out/loads.img $(loaded "${photos[0]}" 0x10000000)
+halts loaded-text 'does not hold a vision tower' $out/loads.img $(loaded ../../models/mlip-tiny/text.onnx 0x10000000)
+
 built
 for fault in damaged missing; do
   ./damage.py $fault models/${models[0]}.onnx $target/kernel8.img $out/$fault.img
@@ -53,4 +67,14 @@ for machine in raspi3b raspi4b; do
   [ "${1-}" != --accept ] || cp $out/raspi3b/*.png screens/
   ./check.py $out/$machine.txt $out/$machine "${hosts[@]}" || failed=1
 done
+
+# Loaded ones are as good as linked ones.
+./emulate.py --kernel $out/loads.img --photos ${#photos[@]} $(loaded models/${models[0]}.onnx 0x10000000) \
+  $(loaded models/${models[1]}.onnx 0x11000000) >$out/loaded.txt || { cat $out/loaded.txt; exit 1; }
+if diff <(grep '%  ' $out/raspi3b.txt) <(grep '%  ' $out/loaded.txt); then
+  echo "ok      loaded models: $(grep -c '%  ' $out/loaded.txt) scores as with linked ones"
+else
+  echo 'FAILED  loaded models give other scores'
+  failed=1
+fi
 exit $failed

@@ -10,7 +10,7 @@ use embedded_graphics::text::renderer::TextRenderer;
 
 use crate::Paint;
 
-/// A short text that is put together where it is needed: 96 bytes, what is more is left out.
+/// A short text that is put together where it is needed: 256 bytes, what is more is left out.
 ///
 /// ```
 /// let line = edgelip_drawing::Line::new(format_args!("{} photos", 3));
@@ -18,14 +18,14 @@ use crate::Paint;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Line {
-    bytes: [u8; 96],
+    bytes: [u8; 256],
     length: usize,
 }
 
 impl Line {
     /// The text that these arguments make.
     pub fn new(text: fmt::Arguments<'_>) -> Self {
-        let mut line = Line { bytes: [0; 96], length: 0 };
+        let mut line = Line { bytes: [0; 256], length: 0 };
         // Writing to a line can't fail.
         let _ = line.write_fmt(text);
         line
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_line_keeps_what_fits() {
-        assert_eq!(Line::new(format_args!("{}é", "x".repeat(95))).as_str(), "x".repeat(95));
-        assert_eq!(Line::new(format_args!("{:>200}", 7)).as_str().len(), 96);
+        assert_eq!(Line::new(format_args!("{}é", "x".repeat(255))).as_str(), "x".repeat(255));
+        assert_eq!(Line::new(format_args!("{:>300}", 7)).as_str().len(), 256);
     }
 }

@@ -1,11 +1,11 @@
-// From the first instruction to `main`: one core, EL1, vector unit, MMU and caches on, cleared memory, a stack.
+// From the first instruction to `main`: one core, EL1, vector unit, MMU and caches on, cleared memory, a stack. Others wait until they are called.
 
 .section .text.boot, "ax"
 .global _start
 _start:
     mrs     x0, mpidr_el1
     and     x0, x0, #3
-    cbnz    x0, park
+    cbnz    x0, wait
     bl      enter_el1
 
     adrp    x1, __bss_start
@@ -19,9 +19,28 @@ _start:
     mov     sp, x2
     bl      enable_memory
     bl      main
-park:
+
+// Cores that the firmware does not keep waiting on its own: for the same word (cores.rs).
+wait:
     wfe
-    b       park
+    mov     x1, #0xd8
+    ldr     x1, [x1, x0, lsl #3]
+    cbz     x1, wait
+    br      x1
+
+// A called core, with its own stack below those of the cores before it.
+.global enter
+enter:
+    bl      enter_el1
+    bl      turn_on                     // which uses no stack: what is written without caches may not be seen with them
+    mrs     x0, mpidr_el1
+    and     x0, x0, #3
+    adrp    x1, __stack_start
+    add     x1, x1, :lo12:__stack_start
+    ldr     x2, =__stack_size
+    msub    x1, x0, x2, x1
+    mov     sp, x1
+    b       serve
 
 // Returns in EL1, from whatever level the firmware left the core at, with floating point and exception vectors.
 enter_el1:

@@ -1,6 +1,7 @@
 //! What a piece of work costs: time, cycles, instructions, from the core's own counters.
 
 use core::arch::asm;
+use core::time::Duration;
 
 use edgelip_drawing as drawing;
 
@@ -104,11 +105,12 @@ impl Instant {
     }
 }
 
-/// Waits for `seconds`, or until `stop` says so. The core sleeps, and looks about a thousand times a second.
-pub fn wait(seconds: u64, mut stop: impl FnMut() -> bool) {
+/// Waits for this time, or until `stop` says so. The core sleeps, and looks about a thousand times a second.
+pub fn wait(time: Duration, mut stop: impl FnMut() -> bool) {
     // Whenever bit 14 of the timer changes, an event ends the sleep.
     write!("cntkctl_el1", 14 << 4 | 1 << 2);
-    let end = read!("cntpct_el0") + seconds * read!("cntfrq_el0");
+    let ticks = time.as_micros() * u128::from(read!("cntfrq_el0")) / 1_000_000;
+    let end = read!("cntpct_el0") + ticks as u64;
     while read!("cntpct_el0") < end && !stop() {
         // SAFETY: waits for an event, and has no other effect.
         unsafe { asm!("wfe", options(nomem, nostack, preserves_flags)) };

@@ -16,6 +16,20 @@ pub enum Failure {
         /// Where it should lie.
         address: usize,
     },
+    /// Nothing has been loaded where a model should be.
+    NotLoaded {
+        /// Where it should be.
+        address: usize,
+    },
+    /// A model should be loaded where there is no memory for it.
+    NotFree {
+        /// Where it should be.
+        address: usize,
+        /// Where free memory begins.
+        start: usize,
+        /// Where it ends.
+        end: usize,
+    },
     /// A model's bytes are not those that were linked.
     Damaged {
         /// Its name.
@@ -51,7 +65,7 @@ impl Failure {
     pub fn title(&self) -> &'static str {
         match self {
             Failure::NoModel => "No model",
-            Failure::Missing { .. } => "Model missing",
+            Failure::Missing { .. } | Failure::NotLoaded { .. } | Failure::NotFree { .. } => "Model missing",
             Failure::Damaged { .. } => "Model damaged",
             Failure::Refused { .. } => "Model refused",
             Failure::NoLabels { .. } => "Model without labels",
@@ -66,6 +80,16 @@ impl fmt::Display for Failure {
             Failure::NoModel => f.write_str("This image was built without one: build it with MODELS=model.onnx."),
             Failure::Missing { model, address } => {
                 write!(f, "There is nothing at {address:#x}, where `{model}` belongs: write kernel8.img again.")
+            }
+            Failure::NotLoaded { address } => write!(
+                f,
+                "There is nothing at {address:#x}: have a model loaded there, by config.txt: initramfs model.onnx {address:#x}"
+            ),
+            Failure::NotFree { address, start, end } => {
+                write!(
+                    f,
+                    "{address:#x} is no free memory, which goes from {start:#x} to {end:#x}: take another address."
+                )
             }
             Failure::Damaged { model } => {
                 write!(f, "`{model}` is not what was linked, by its checksum: write kernel8.img again.")

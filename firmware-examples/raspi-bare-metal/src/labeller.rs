@@ -1,5 +1,7 @@
 //! One photo through one model: resize, embed, score, and what that cost.
 
+use core::ops::Range;
+
 use edgelip_drawing::{self as drawing, Label, Regions};
 use edgelip_runtime::image::Rgb;
 use edgelip_runtime::{Error, Kernels, Labels, Parallel, Score, Vision, classify};
@@ -38,13 +40,13 @@ impl Answer {
 }
 
 impl Labeller {
-    /// Checks a model and opens it where it lies.
+    /// Checks a model and opens it where it lies; `free` as for [`Model::bytes`].
     ///
     /// # Errors
     /// What is wrong with the model.
-    pub fn open(model: &Model) -> Result<Self, Failure> {
+    pub fn open(model: &Model, free: &Range<usize>) -> Result<Self, Failure> {
         let name = model.name;
-        let vision = Vision::open(model.bytes()?, Kernels::compiled())
+        let vision = Vision::open(model.bytes(free)?, Kernels::compiled())
             .map_err(|error| Failure::Refused { model: name, error })?;
         let labels = vision.labels().ok_or(Failure::NoLabels { model: name })?;
         Ok(Labeller { name, vision, labels })

@@ -1,14 +1,26 @@
-//! What lies in the image beside the program: models and photos.
+//! Models and photos: what lies in the image beside the program, and what is loaded elsewhere.
+
+use core::ops::Range;
+
+use edgelip_runtime::onnx;
 
 use crate::checksum::checksum;
 use crate::failure::Failure;
 
 /// A model file as `edgelip-export` wrote it, executed where it lies.
 pub struct Model {
-    /// The file's name.
+    /// The file's name; or its address.
     pub name: &'static str,
-    bytes: &'static [u8],
-    checksum: u64,
+    place: Place,
+}
+
+/// Where a model lies.
+enum Place {
+    /// In the image.
+    Linked { bytes: &'static [u8], checksum: u64 },
+    /// Where something else has loaded it.
+    #[allow(dead_code, reason = "most images have no such model")]
+    Loaded { address: usize },
 }
 
 /// A photo.
@@ -32,8 +44,15 @@ macro_rules! model {
         // SAFETY: the section holds nothing but constant bytes.
         #[unsafe(link_section = ".models")]
         static BYTES: Aligned<[u8; $length]> = Aligned(*include_bytes!($path));
-        Model { name: $name, bytes: &BYTES.0, checksum: $checksum }
+        Model { name: $name, place: Place::Linked { bytes: &BYTES.0, checksum: $checksum } }
     }};
+}
+
+#[allow(unused_macros, reason = "most images have no such model")]
+macro_rules! loaded {
+    ($name:literal, $address:literal) => {
+        Model { name: $name, place: Place::Loaded { address: $address } }
+    };
 }
 
 macro_rules! photo {
@@ -48,21 +67,46 @@ macro_rules! photo {
 include!(concat!(env!("OUT_DIR"), "/linked.rs"));
 
 impl Model {
-    /// The file, whole and as it was linked.
+    /// The file, whole. `free` is memory that the program has no part in: there a model may have been loaded.
     ///
     /// # Errors
-    /// [`Failure::Missing`] if there is nothing but zeros or erased flash where it begins, [`Failure::Damaged`] if it has changed.
-    pub fn bytes(&self) -> Result<&'static [u8], Failure> {
+    /// [`Failure::Missing`] or [`Failure::NotLoaded`] if there is nothing but zeros or erased flash where it begins; [`Failure::Damaged`] if it
+    /// is not as it was linked.
+    pub fn bytes(&self, free: &Range<usize>) -> Result<&'static [u8], Failure> {
+        match self.place {
+            Place::Linked { bytes, checksum } => self.linked(bytes, checksum),
+            Place::Loaded { address } => self.loaded(address, free),
+        }
+    }
+
+    fn linked(&self, bytes: &'static [u8], sum: u64) -> Result<&'static [u8], Failure> {
         // The compiler knows what was linked. What matters is what has been loaded.
-        let bytes = core::hint::black_box(self.bytes);
-        let start = &bytes[..bytes.len().min(64)];
-        let empty = |blank| start.iter().all(|&byte| byte == blank);
-        if empty(0) || empty(0xFF) {
+        let bytes = core::hint::black_box(bytes);
+        if empty(bytes) {
             return Err(Failure::Missing { model: self.name, address: bytes.as_ptr().addr() });
         }
-        if checksum(bytes) != self.checksum {
+        if checksum(bytes) != sum {
             return Err(Failure::Damaged { model: self.name });
         }
         Ok(bytes)
     }
+
+    fn loaded(&self, address: usize, free: &Range<usize>) -> Result<&'static [u8], Failure> {
+        if !free.contains(&address) {
+            return Err(Failure::NotFree { address, start: free.start, end: free.end });
+        }
+        let start = core::ptr::with_exposed_provenance(address);
+        // SAFETY: this memory is mapped and no part of the program, which never writes there.
+        let memory = unsafe { core::slice::from_raw_parts(start, free.end - address) };
+        if empty(memory) {
+            return Err(Failure::NotLoaded { address });
+        }
+        onnx::leading(memory).map_err(|error| Failure::Refused { model: self.name, error })
+    }
+}
+
+/// Whether there is nothing but zeros or erased flash where a file should begin.
+fn empty(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(64)];
+    [0, 0xFF].iter().any(|blank| start.iter().all(|byte| byte == blank))
 }

@@ -8,6 +8,7 @@ use crate::board::Board;
 use crate::memory;
 
 const FIRMWARE_REVISION: u32 = 0x0000_0001;
+const GET_ARM_MEMORY: u32 = 0x0001_0005;
 const SET_CLOCK_RATE: u32 = 0x0003_8002;
 const ALLOCATE_BUFFER: u32 = 0x0004_0001;
 const GET_PITCH: u32 = 0x0004_0008;
@@ -98,6 +99,13 @@ fn exchange(board: Board, message: &mut [u32; WORDS]) {
 pub fn emulated(board: Board) -> bool {
     let mut revision = [0];
     Message::new().ask(board, [(FIRMWARE_REVISION, &mut revision)]) && revision[0] < 1_000_000_000
+}
+
+/// Where the memory ends that the processor has below the video core's. It begins at 0.
+pub fn memory_end(board: Board) -> usize {
+    let mut memory = [0, 0];
+    let done = Message::new().ask(board, [(GET_ARM_MEMORY, &mut memory)]);
+    if done { memory[1] as usize } else { 0 }
 }
 
 /// Sets what the UART's speed is derived from, in Hz. An old firmware that refuses has 48 MHz.

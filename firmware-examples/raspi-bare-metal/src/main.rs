@@ -9,6 +9,7 @@ mod arena;
 mod board;
 mod boot;
 mod checksum;
+mod cores;
 mod counters;
 mod failure;
 mod framebuffer;
@@ -23,12 +24,14 @@ mod uart;
 use core::array;
 use core::convert::Infallible;
 use core::fmt::{self, Write};
+use core::time::Duration;
 
 use edgelip_drawing::{self as drawing, Line, Notice, Report, Screen};
-use edgelip_runtime::Single;
+use edgelip_runtime::Parallel;
 
 use arena::Arena;
 use board::Board;
+use cores::Cores;
 use counters::{Cost, Counters};
 use failure::Failure;
 use framebuffer::Framebuffer;
@@ -38,8 +41,8 @@ use uart::Uart;
 
 /// Width and height of the screen. A display with more pixels shows it enlarged.
 const SCREEN: [usize; 2] = [1280, 720];
-/// Seconds until the next photo, if nobody presses a key.
-const PAUSE: u64 = 5;
+/// Until the next photo, if nobody presses a key.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// All that a label needs and tells.
 struct Demo {
@@ -49,6 +52,7 @@ struct Demo {
     console: Uart,
     screen: Option<Framebuffer>,
     counters: Counters,
+    cores: Cores,
     arena: &'static mut Arena,
 }
 
@@ -65,6 +69,7 @@ extern "C" fn main() -> ! {
         console,
         screen: Framebuffer::new(board, SCREEN),
         counters: Counters::start(),
+        cores: Cores::start(),
         arena,
     };
     let Err(failure) = demo.run();
@@ -75,7 +80,7 @@ extern "C" fn main() -> ! {
 impl Demo {
     /// Shows one photo after the other, for ever.
     fn run(&mut self) -> Result<Infallible, Failure> {
-        self.log(format_args!("edgelip on {}", self.machine().as_str()));
+        self.log(format_args!("edgelip on {}, {} cores", self.machine().as_str(), self.cores.workers()));
         if self.screen.is_none() {
             self.log(format_args!("no screen: the console tells all"));
         }
@@ -91,7 +96,8 @@ impl Demo {
     /// Opens all models, or says which one is wrong.
     fn open(&mut self) -> Result<[Option<Labeller>; MODELS.len()], Failure> {
         let mut failure = MODELS.is_empty().then_some(Failure::NoModel);
-        let opened = array::from_fn(|index| match Labeller::open(&MODELS[index]) {
+        let free = memory::map_rest(mailbox::memory_end(self.board));
+        let opened = array::from_fn(|index| match Labeller::open(&MODELS[index], &free) {
             Ok(labeller) => Some(labeller),
             Err(wrong) => {
                 failure.get_or_insert(wrong);
@@ -108,7 +114,7 @@ impl Demo {
                 vision.file().bytes().as_ptr(),
                 100.0 * vision.plan().saving(),
                 vision.plan().macs() as f64 / 1e6,
-                vision.scratch_len(1).unwrap_or(usize::MAX).div_ceil(256),
+                vision.scratch_len(self.cores.workers()).unwrap_or(usize::MAX).div_ceil(256),
                 self.arena.scratch.len() / 256,
             ));
         }
@@ -119,7 +125,7 @@ impl Demo {
     fn show(&mut self, labellers: &[Option<Labeller>], photo: &Photo) -> Result<(), Failure> {
         let mut answers = [None; MODELS.len()];
         for (index, labeller) in labellers.iter().flatten().enumerate() {
-            answers[index] = Some(labeller.label(photo, self.arena, index, &Single, &self.counters)?);
+            answers[index] = Some(labeller.label(photo, self.arena, index, &self.cores, &self.counters)?);
         }
         let told = || labellers.iter().flatten().zip(answers.iter().flatten());
 

@@ -2,7 +2,7 @@
 //!
 //! Two tables cover 4 GiB: one of 1 GiB entries, one of 2 MiB blocks for the first of them. Only what the program uses is mapped.
 
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
 use core::ops::Range;
 
 use crate::board::Board;
@@ -106,41 +106,59 @@ pub unsafe fn map(range: Range<usize>, kind: Kind) {
     unsafe { asm!("dsb ishst", "isb", options(nostack, preserves_flags)) };
 }
 
-/// Turns on this core's MMU and caches, with the tables that are there.
-fn turn_on() {
-    // SAFETY: the tables map all that the program is made of to itself, so that nothing moves.
-    unsafe {
-        asm!(
-            "msr mair_el1, {attributes}",
-            "msr tcr_el1, {translation}",
-            "msr ttbr0_el1, {tables}",
-            "dsb sy",
-            "isb",
-            "tlbi vmalle1",
-            "ic iallu",
-            "dsb sy",
-            "isb",
-            "mrs {scratch}, sctlr_el1",
-            "orr {scratch}, {scratch}, {on}",
-            "msr sctlr_el1, {scratch}",
-            "isb",
-            attributes = in(reg) ATTRIBUTES,
-            translation = in(reg) TRANSLATION,
-            tables = in(reg) (&raw const GIBIBYTES).addr(),
-            on = in(reg) ON,
-            scratch = out(reg) _,
-            options(nostack, preserves_flags),
-        );
-    }
+/// Maps all memory behind the program, up to `end`, and says where it is. To be called once.
+pub fn map_rest(end: usize) -> Range<usize> {
+    let start = (&raw const __image_end).addr();
+    // SAFETY: the program's own last block is mapped, and ends where this begins. Nothing of the program is there, nor device registers, as
+    // the caller asked how much memory there is.
+    unsafe { map(start.next_multiple_of(BLOCK)..end / BLOCK * BLOCK, Kind::Data) };
+    start..end / BLOCK * BLOCK
+}
+
+/// Turns on this core's MMU and caches, with the tables that are there. Uses no stack.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+extern "C" fn turn_on() {
+    naked_asm!(
+        "ldr x0, ={attributes}",
+        "msr mair_el1, x0",
+        "ldr x0, ={translation}",
+        "msr tcr_el1, x0",
+        "adrp x0, {tables}",
+        "add x0, x0, :lo12:{tables}",
+        "msr ttbr0_el1, x0",
+        "dsb sy",
+        "isb",
+        "tlbi vmalle1",
+        "ic iallu",
+        "dsb sy",
+        "isb",
+        "mrs x0, sctlr_el1",
+        "mov x1, {on}",
+        "orr x0, x0, x1",
+        "msr sctlr_el1, x0",
+        "isb",
+        "ret",
+        ".ltorg",
+        attributes = const ATTRIBUTES,
+        translation = const TRANSLATION,
+        tables = sym GIBIBYTES,
+        on = const ON,
+    )
 }
 
 /// Writes what the caches hold of `words` to memory and forgets it: afterwards the video core sees it, and its answer is seen here.
 pub fn publish(words: &[u32]) {
+    let range = words.as_ptr_range();
+    clean(range.start.addr()..range.end.addr());
+}
+
+/// Writes what the caches hold of these addresses to memory and forgets it.
+pub fn clean(addresses: Range<usize>) {
     /// Bytes of a line, in both cores.
     const LINE: usize = 64;
-    let range = words.as_ptr_range();
-    for line in (range.start.addr() / LINE * LINE..range.end.addr()).step_by(LINE) {
-        // SAFETY: cleaning a line changes nothing that a program can see; whoever lends `words` has no write to them in flight.
+    for line in (addresses.start / LINE * LINE..addresses.end).step_by(LINE) {
+        // SAFETY: cleaning a line changes nothing that a program can see.
         unsafe { asm!("dc civac, {}", in(reg) line, options(nostack, preserves_flags)) };
     }
     // SAFETY: waits until the lines have been written.

@@ -17,6 +17,11 @@ const TENSOR_TYPE: u32 = 2;
 const TENSOR_NAME: u32 = 8;
 const TENSOR_RAW: u32 = 9;
 
+/// Fields of a model that are numbers: its versions.
+const MODEL_NUMBERS: [u32; 2] = [1, 5];
+/// Fields of a model that are text or messages: names, the graph, metadata, functions and so on.
+const MODEL_PARTS: [u32; 10] = [2, 3, 4, 6, MODEL_GRAPH, 8, MODEL_METADATA, 20, 25, 26];
+
 /// ONNX's number of an element type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -93,6 +98,28 @@ impl<'a> Tensor<'a> {
     pub fn has_dims(&self, dims: &[usize]) -> bool {
         self.rank == dims.len() && self.dims().iter().zip(dims).all(|(&a, &b)| a == b as u64)
     }
+}
+
+/// The ONNX file that `memory` begins with, if it was loaded there without a word about its length. It ends with its graph, or behind that
+/// before the first field that is none of a model's.
+///
+/// # Errors
+/// [`Error::Malformed`] if there is no whole graph.
+pub fn leading(memory: &[u8]) -> Result<&[u8], Error> {
+    let (mut end, mut graph) = (0, false);
+    for field in fields(memory).map_while(Result::ok) {
+        let known = match field.value {
+            Value::Varint(_) => MODEL_NUMBERS.contains(&field.number),
+            Value::Bytes(_) => MODEL_PARTS.contains(&field.number) && !(graph && field.number == MODEL_GRAPH),
+            _ => false,
+        };
+        if !known {
+            break;
+        }
+        end = field.end;
+        graph |= field.number == MODEL_GRAPH;
+    }
+    if graph { Ok(memory.part(..end)) } else { Err(Error::Malformed) }
 }
 
 /// An ONNX file, read where it lies.
@@ -197,5 +224,25 @@ impl<'a> Finder<'a> {
             .or_else(|| tensors(self.graph, self.first).find(|(tensor, _)| is(tensor.name)))?;
         self.at = end;
         Some(tensor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_found_in_memory_whatever_lies_behind_it() {
+        // A version, a producer, an empty graph, an entry of metadata.
+        let file = [8, 8, 18, 2, b'm', b'e', 58, 0, 114, 2, 10, 0];
+        for behind in [&[][..], &[0; 9], &[0xFF; 9], &[58, 0], &[9; 9], &[42, 1], &[18, 200, 1]] {
+            let memory: Vec<u8> = file.iter().chain(behind).copied().collect();
+            assert_eq!(leading(&memory), Ok(&file[..]), "{behind:?}");
+        }
+        for nothing in [&[][..], &[0; 9], &[0xFF; 9], &file[..6], &[58, 5, 0]] {
+            assert_eq!(leading(nothing), Err(Error::Malformed), "{nothing:?}");
+        }
     }
 }
