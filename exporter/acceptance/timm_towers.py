@@ -69,6 +69,7 @@ SIGLIP = HALF | {"interpolation": "bicubic", "resize_mode": "squash"}
 MODELS = {
     "SigLIP": ("ViT-B-16-SigLIP", {}, "unigram", SIGLIP),
     "SigLIP 2": ("ViT-B-32-SigLIP2-256", {"vocab_size": 2000}, "byte pairs", SIGLIP),
+    "SigLIP without a projection of texts": ("ViT-B-16-SigLIP", {"proj_type": "none"}, "unigram", SIGLIP),
     "MobileCLIP-B": ("MobileCLIP-B", {}, "CLIP", {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bilinear", "resize_mode": "shortest"}),
     "linear projection": ("vit_medium_patch16_gap_256", {}, "CLIP", CLIP),
 }

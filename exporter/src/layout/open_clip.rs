@@ -7,7 +7,7 @@ use edgelip_runtime::plan::MAX_BLOCKS;
 use super::clip::logit_scale_of;
 use super::detect::Found;
 use super::fields::Fields;
-use super::open_clip_config::{self, HEAD, NORM_EPS};
+use super::open_clip_config::{self, HEAD, NORM_EPS, Projection};
 use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view, scalar};
 use super::{Parts, Words, open_clip_timm, position, timm};
 use crate::checkpoint::Checkpoint;
@@ -34,6 +34,7 @@ struct Model {
     /// Where the image tower's tensors are.
     image_tensors: Vec<Expected>,
     text: Option<TextConfig>,
+    projection: Projection,
     embedding: usize,
     preprocess: Option<PreprocessConfig>,
     /// What says so, for errors about shapes.
@@ -108,12 +109,20 @@ fn by_config(found: &Found, config: &Fields) -> Result<Model, Error> {
         None
     };
     let text = if text.is_some() { Some(open_clip_config::text(&model)?) } else { None };
+    let projection = open_clip_config::projection(&model)?;
+    if let Some(TextConfig { width, .. }) = text
+        && projection == Projection::None
+        && width != embedding
+    {
+        let reason = format!("{embedding}, but the text tower gives {width} and has no projection");
+        return Err(model.error("embed_dim", reason));
+    }
     let preprocess = match (&vision, &found.options.preprocess) {
         (Some(vision), Some(steps)) => Some(steps.of(vision.image_size)),
         (Some(vision), None) => Some(open_clip_config::preprocess(config, vision.image_size)?),
         (None, _) => None,
     };
-    Ok(Model { family, vision, image_tensors, text, embedding, preprocess, says: CONFIG })
+    Ok(Model { family, vision, image_tensors, text, projection, embedding, preprocess, says: CONFIG })
 }
 
 /// Whether there is an image tower, and what the text tower's names begin with if there is one.
@@ -202,16 +211,17 @@ fn by_shapes(found: &Found, activation: Activation) -> Result<Model, Error> {
     if let Some(vision) = &vision {
         vision_tensors(vision, embedding, &mut image_tensors);
     }
-    let says = "the rest of the checkpoint";
-    Ok(Model { family: "clip", vision, image_tensors, text, embedding, preprocess: None, says })
+    let (projection, says) = (Projection::Matrix, "the rest of the checkpoint");
+    Ok(Model { family: "clip", vision, image_tensors, text, projection, embedding, preprocess: None, says })
 }
 
 fn parts(found: &Found, model: Model) -> Result<Parts, Error> {
     let checkpoint = &found.checkpoint;
-    let Model { family, mut vision, image_tensors: mut expected, text, embedding, preprocess, says } = model;
+    let Model { family, mut vision, image_tensors: mut expected, text, projection, embedding, preprocess, says } =
+        model;
     let (_, prefix) = towers(checkpoint);
     if let (Some(text), Some(prefix)) = (&text, prefix) {
-        text_tensors(text, prefix, embedding, &mut expected);
+        text_tensors(text, prefix, (projection, embedding), &mut expected);
     }
     if vision.is_some() && text.is_some() {
         push_view(&mut expected, "logit_scale".into(), "logit_scale".into(), &[], View::Shaped(vec![]));
@@ -259,17 +269,24 @@ fn vision_tensors(vision: &VisionConfig, embedding: usize, expected: &mut Vec<Ex
 }
 
 /// The text tower whose names begin with `prefix`; open_clip has it below image towers of any kind.
-pub(super) fn text_tensors(text: &TextConfig, prefix: &str, embedding: usize, expected: &mut Vec<Expected>) {
+pub(super) fn text_tensors(
+    text: &TextConfig,
+    prefix: &str,
+    (projection, embedding): (Projection, usize),
+    expected: &mut Vec<Expected>,
+) {
     let width = text.width;
     let tokens = ("text.token.weight".into(), format!("{prefix}token_embedding.weight"));
     push(expected, tokens.0, tokens.1, &[text.vocabulary, width]);
     push(expected, "text.position".into(), format!("{prefix}positional_embedding"), &[text.context, width]);
     block_tensors("text", &format!("{prefix}transformer"), text.blocks, width, text.mlp, expected);
-    push_pair(expected, "text.final_norm", &format!("{prefix}ln_final"), &[width]);
-    let projection = format!("{prefix}text_projection");
-    match text.pooling {
-        TextPooling::Last(_) => push_pair(expected, "text.projection", &projection, &[embedding, width]),
-        _ => push_view(expected, "text.projection.weight".into(), projection, &[width, embedding], View::Transposed),
+    let norm = format!("{prefix}ln_final");
+    push_pair(expected, "text.final_norm", &norm, &[width]);
+    let (ours, theirs) = ("text.projection.weight".into(), format!("{prefix}text_projection"));
+    match projection {
+        Projection::Matrix => push_view(expected, ours, theirs, &[width, embedding], View::Transposed),
+        Projection::Layer => push_pair(expected, "text.projection", &theirs, &[embedding, width]),
+        Projection::None => push_view(expected, ours, format!("{norm}.weight"), &[width], View::Identity),
     }
 }
 

@@ -37,17 +37,18 @@ const OF_VISION: [(&str, &[&str]); 8] = [
     ("scale_attn_inner", &["false"]),
 ];
 const OF_TEXT: [(&str, &[&str]); 3] =
-    [("hf_model_name", &[]), ("embed_cls", &["false"]), ("proj_type", &["\"linear\""])];
+    [("hf_model_name", &[]), ("embed_cls", &["false"]), ("proj_type", &["\"linear\"", "\"none\""])];
 /// A text tower of CLIP's kind, whose tokens see those before them.
-const OF_CAUSAL_TEXT: [(&str, &[&str]); 4] = [
+const OF_CAUSAL_TEXT: [(&str, &[&str]); 5] = [
+    ("proj_type", &["\"linear\""]),
     ("hf_tokenizer_name", &["\"\""]),
     ("tokenizer_kwargs", &["{}"]),
     ("pool_type", &["\"argmax\""]),
     ("proj_bias", &["false"]),
 ];
 /// A text tower of SigLIP's kind, whose tokens see all others, the padding too; open_clip's defaults are CLIP's.
-const OF_SEEING_TEXT: [(&str, &str); 3] =
-    [("tokenizer_kwargs", "{\"clean\":\"canonicalize\"}"), ("pool_type", "\"last\""), ("proj_bias", "true")];
+const OF_SEEING_TEXT: [(&str, &str); 2] =
+    [("tokenizer_kwargs", "{\"clean\":\"canonicalize\"}"), ("pool_type", "\"last\"")];
 
 /// `quick_gelu` of `model_cfg` and `act_kwargs` of a tower.
 fn activation(model: &Fields, tower: &Fields) -> Result<Activation, Error> {
@@ -138,6 +139,27 @@ pub(super) fn text(model: &Fields) -> Result<TextConfig, Error> {
         norm: NormPlace::Pre,
         eot: vocabulary as u32 - 1,
         pooling: if sees_all { last } else { TextPooling::EotArgmax },
+    })
+}
+
+/// The projection of a text tower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Projection {
+    /// A matrix, inputs first.
+    Matrix,
+    /// A linear layer with a bias.
+    Layer,
+    /// None: the last norm's output is the embedding.
+    None,
+}
+
+/// `proj_type` and `proj_bias` of `text_cfg`.
+pub(super) fn projection(model: &Fields) -> Result<Projection, Error> {
+    let config = model.nested("text_cfg")?.unwrap_or_else(|| model.empty("text_cfg"));
+    Ok(match (config.text("proj_type", "linear")?.as_str(), config.flag("proj_bias", false)?) {
+        ("none", _) => Projection::None,
+        (_, true) => Projection::Layer,
+        (_, false) => Projection::Matrix,
     })
 }
 

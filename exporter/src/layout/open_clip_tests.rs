@@ -30,7 +30,8 @@ fn shapes(prefix: &str) -> Shapes {
     let model = Fields::read(&path).expect("an object").nested("model_cfg").expect("an object").expect("there");
     let mut expected = Vec::new();
     vision_tensors(&open_clip_config::vision(&model).expect("supported"), 6, &mut expected);
-    text_tensors(&open_clip_config::text(&model).expect("supported"), prefix, 6, &mut expected);
+    let text = open_clip_config::text(&model).expect("supported");
+    text_tensors(&text, prefix, (Projection::Matrix, 6), &mut expected);
     let mut shapes: Shapes = expected.into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
     shapes.insert("logit_scale".into(), vec![]);
     shapes

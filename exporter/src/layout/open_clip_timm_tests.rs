@@ -134,6 +134,23 @@ fn a_siglip_is_what_its_configuration_says() {
 }
 
 #[test]
+fn a_text_tower_may_go_without_a_projection() {
+    let mut shapes = siglip();
+    shapes.retain(|name, _| !name.contains("text_projection"));
+    let mut config = config();
+    config["model_cfg"]["text_cfg"]["proj_type"] = json!("none");
+    let reason = "embed_dim: 64, but the text tower gives 32 and has no projection";
+    refused(&folder(Some((CONFIG, &config)), WEIGHTS, &shapes), &Options::default(), reason);
+    shapes.insert("visual.head.proj.weight".into(), vec![32, 64]);
+    config["model_cfg"]["vision_cfg"]["timm_proj"] = json!("linear");
+    config["model_cfg"]["embed_dim"] = json!(32);
+    let layout = open(&config, &shapes);
+    let projection = layout.tensor("text.projection.weight").expect("there");
+    assert_eq!((projection.shape, &projection.data[31..34]), (vec![32, 32], &[0.0, 0.0, 1.0][..]));
+    assert!(!layout.has("text.projection.bias"));
+}
+
+#[test]
 fn projections_are_where_open_clip_puts_them() {
     let layout = open(&clip_config(), &clip());
     let vision = layout.model().vision().expect("a tower");
@@ -177,6 +194,12 @@ fn what_is_not_supported_is_named() {
         "pool_type: \"argmax\" with no_causal_mask is not supported; \"last\"",
     );
     with("text_cfg", "tokenizer_kwargs", json!({"clean": "lower"}), "{\"clean\":\"lower\"} with no_causal_mask is not");
+    with(
+        "text_cfg",
+        "proj_bias",
+        json!(false),
+        "`text.text_projection` is missing; `text.text_projection.bias` is not",
+    );
     with("text_cfg", "no_causal_mask", json!(false), "hf_tokenizer_name: \"any\" is not supported");
     let mut config = config();
     config["model_cfg"]["embed_dim"] = json!(32);
