@@ -1,4 +1,4 @@
-//! A classifier of corenet's layout: exported by the binary with labels that are its rows, and run.
+//! Classifiers of corenet's layout and of the trainer's: exported by the binary with labels that are their rows, and run.
 
 #[allow(dead_code, reason = "what other tests need of it")]
 mod fixture;
@@ -96,6 +96,38 @@ fn rows_are_labels_and_labels_choose_rows() {
     // Without names the tower is exported all the same, and says so.
     let (_, err) = printed(&export(folder.path(), &checkpoint_path, "-o image.onnx --force --preprocess corenet"), 0);
     assert!(err.contains("warning: no labels") && err.contains("--vocabulary"), "{err}");
+}
+
+#[test]
+fn the_trainers_classifier_has_its_names_beside_it() {
+    let folder = fixture::copy_of("tiny-mlip");
+    let path = folder.path().join("model.safetensors");
+    let mut tensors = fixture::tensors_of("tiny-mlip");
+    tensors.retain(|name, _| !name.contains("projection"));
+    let floats = |count: usize| (0..count).flat_map(|i| ((i * 7919 % 101) as f32 / 50.0 - 1.0).to_le_bytes()).collect();
+    tensors.insert("classifier.weight".into(), (Dtype::F32, vec![3, 24], floats(3 * 24)));
+    tensors.insert("classifier.bias".into(), (Dtype::F32, vec![3], floats(3)));
+    write(&path, &tensors);
+    fixture::edit(folder.path(), "config.json", |config| {
+        config["model_type"] = "catlip".into();
+        config["vision_config"]["readout"] = "spatial".into();
+        config["id2label"] = serde_json::json!({"0": "cat", "2": "cup", "1": "dog"});
+    });
+    let out = tempfile::tempdir().expect("a temporary folder");
+    for line in ["-o image.onnx --force --json", "-o image.onnx --force --json --compression 0.2 --precision f16"] {
+        let (text, _) = printed(&export(out.path(), folder.path(), line), 0);
+        let summary: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((&summary["layout"], &summary["written"]), (&"CatLIP of edgelip-train".into(), &true.into()));
+    }
+    let mapping = Mapping::open(out.path().join("image.onnx")).expect("written");
+    let vision = Vision::open(&mapping, Kernels::detect()).expect("opens");
+    let labels = vision.labels().expect("labels");
+    assert_eq!(labels.names().collect::<Vec<_>>(), ["cat", "dog", "cup"]);
+    assert_eq!((vision.score(), vision.unit(), labels.bias(0)), (Score::Sigmoid, false, -1.0));
+
+    fixture::edit(folder.path(), "config.json", |config| config["id2label"] = serde_json::json!({"0": "cat"}));
+    let (_, err) = printed(&export(out.path(), folder.path(), "-o image.onnx --force"), 2);
+    assert!(err.contains("id2label: 1 names for the 3 rows") && err.lines().count() == 1, "{err}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! CLIP as Hugging Face's transformers lays it out, and MLIP, whose trainer keeps to its names.
+//! CLIP as Hugging Face's transformers lays it out, and MLIP and CatLIP, whose trainer keeps to its names.
 
 use super::clip_config::{self, Towers};
 use super::detect::Found;
@@ -32,15 +32,23 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
     let mut expected = Vec::new();
     if let Some(vision) = &vision {
         vision_tensors(vision, embedding, &mut expected);
+        if family == "catlip" {
+            mlip::rows(checkpoint, vision.width, &mut expected)?;
+        } else {
+            project("vision", "visual_projection", [embedding, vision.width], &mut expected);
+        }
     }
     if let Some(text) = &text {
-        text_tensors(text, embedding, &mut expected);
+        text_tensors(text, &mut expected);
+        project("text", "text_projection", [embedding, text.width], &mut expected);
     }
     if vision.is_some() && text.is_some() {
         push_view(&mut expected, "logit_scale".into(), "logit_scale".into(), &[], View::Shaped(vec![]));
     }
     let ignored = |name: &str| {
-        name.ends_with(".position_ids") || name == "logit_scale" || family == "mlip" && mlip::is_training_only(name)
+        name.ends_with(".position_ids")
+            || name == "logit_scale"
+            || ["mlip", "catlip"].contains(&family) && mlip::is_training_only(name)
     };
     let tensors = match_tensors(checkpoint, &prefix, expected, [&family.to_uppercase(), "config.json"], ignored)?;
     let preprocess = match &vision {
@@ -109,10 +117,14 @@ pub(super) fn vision_tensors(vision: &VisionConfig, embedding: usize, expected: 
     push_pair(expected, "vision.pre_norm", "vision_model.pre_layrnorm", &[width]);
     block_tensors("vision", "vision_model", vision.blocks, width, vision.mlp, expected);
     push_pair(expected, "vision.post_norm", "vision_model.post_layernorm", &[width]);
-    push(expected, "vision.projection.weight".into(), "visual_projection.weight".into(), &[embedding, width]);
 }
 
-fn text_tensors(text: &TextConfig, embedding: usize, expected: &mut Vec<Expected>) {
+/// A tower's projection, `shape` being `[embedding, width]`.
+pub(super) fn project(tower: &str, name: &str, shape: [usize; 2], expected: &mut Vec<Expected>) {
+    push(expected, format!("{tower}.projection.weight"), format!("{name}.weight"), &shape);
+}
+
+fn text_tensors(text: &TextConfig, expected: &mut Vec<Expected>) {
     let width = text.width;
     let embeddings = "text_model.embeddings";
     push(
@@ -124,7 +136,6 @@ fn text_tensors(text: &TextConfig, embedding: usize, expected: &mut Vec<Expected
     push(expected, "text.position".into(), format!("{embeddings}.position_embedding.weight"), &[text.context, width]);
     block_tensors("text", "text_model", text.blocks, width, text.mlp, expected);
     push_pair(expected, "text.final_norm", "text_model.final_layer_norm", &[width]);
-    push(expected, "text.projection.weight".into(), "text_projection.weight".into(), &[embedding, width]);
 }
 
 /// What the blocks of transformers' towers hold.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::mlip;
 use crate::error::Error;
-use crate::source::{Activation, Head, NormPlace, Readout, TextConfig, TextPooling, VisionConfig};
+use crate::source::{Activation, Head, NormPlace, Readout, Score, TextConfig, TextPooling, VisionConfig};
 
 /// The towers a configuration describes; which of them the weights hold is another matter.
 pub(super) struct Towers {
@@ -31,13 +31,21 @@ pub(super) fn towers(config: &Fields) -> Result<Towers, Error> {
             let text = Some(text(&section(config, "text_config")?)?);
             Ok(Towers { family: "clip", vision, text, embedding, logit_scale })
         }
-        "mlip" => {
-            let embedding = config.size("projection_dim", 512)?;
+        kind @ ("mlip" | "catlip") => {
             let section = section(config, "vision_config")?;
             let mut vision = vision(&section)?;
             vision.frequency_blocks = mlip::frequency_blocks(&section)?;
             vision.readout = mlip::readout(&section, vision.frequency_blocks)?;
-            Ok(Towers { family: "mlip", vision: Some(vision), text: None, embedding, logit_scale })
+            if kind == "mlip" {
+                let embedding = config.size("projection_dim", 512)?;
+                return Ok(Towers { family: "mlip", vision: Some(vision), text: None, embedding, logit_scale });
+            }
+            if vision.readout == Readout::Joint {
+                return Err(section.error("readout", "`joint` is no classifier's; `spatial` is"));
+            }
+            vision.head = Head { unit: false, score: Score::Sigmoid, ..vision.head };
+            let embedding = vision.width;
+            Ok(Towers { family: "catlip", vision: Some(vision), text: None, embedding, logit_scale: 0.0 })
         }
         "clip_vision_model" => {
             let embedding = config.size("projection_dim", 512)?;
@@ -50,7 +58,7 @@ pub(super) fn towers(config: &Fields) -> Result<Towers, Error> {
         "" => Err(config.error("model_type", "is missing; a CLIP has `clip`")),
         other => Err(config.error(
             "model_type",
-            format!("`{other}` is not supported; CLIP (`clip`, `clip_vision_model`, `clip_text_model`) and MLIP (`mlip`) are"),
+            format!("`{other}` is not supported; CLIP (`clip`, `clip_vision_model`, `clip_text_model`), MLIP (`mlip`) and CatLIP (`catlip`) are"),
         )),
     }
 }

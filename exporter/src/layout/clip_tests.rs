@@ -32,7 +32,9 @@ fn shapes(prefix: &str) -> Shapes {
     let towers = towers(&config());
     let mut expected = Vec::new();
     vision_tensors(&towers.vision.expect("a tower"), 6, &mut expected);
-    text_tensors(&towers.text.expect("a tower"), 6, &mut expected);
+    text_tensors(&towers.text.expect("a tower"), &mut expected);
+    project("vision", "visual_projection", [6, 8], &mut expected);
+    project("text", "text_projection", [6, 4], &mut expected);
     let mut shapes: Shapes =
         expected.into_iter().map(|tensor| (format!("{prefix}{}", tensor.name), tensor.shape)).collect();
     shapes.insert(format!("{prefix}logit_scale"), vec![]);

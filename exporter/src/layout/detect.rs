@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::fields::Fields;
-use super::{Options, Parts, bert, bert_config, clip, corenet, dual, open_clip, siglip, timm};
+use super::{Options, Parts, bert, bert_config, clip, corenet, dual, mlip, open_clip, siglip, timm};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 
@@ -37,6 +37,7 @@ const LAYOUTS: &[Row] = &[
     Row { name: "MobileCLIP-B", is: corenet::is_mobile, open: corenet::open },
     Row { name: "corenet ViT", is: corenet::is, open: corenet::open },
     Row { name: "MLIP of edgelip-train", is: |found| found.model_type == "mlip", open: clip::open },
+    Row { name: mlip::CLASSIFIER, is: |found| found.model_type == "catlip", open: clip::open },
     Row { name: "Hugging Face dual encoder", is: |found| found.model_type == dual::MODEL_TYPE, open: dual::open },
     Row {
         name: "Hugging Face SigLIP",

@@ -33,12 +33,6 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         "vit" => {
             let vision = vit(&of_vision)?;
             vit_tensors(&vision, of_vision.flag("qkv_bias", true)?, &mut expected);
-            push(
-                &mut expected,
-                "vision.projection.weight".into(),
-                "visual_projection.weight".into(),
-                &[embedding, vision.width],
-            );
             vision
         }
         "clip_vision_model" => {
@@ -51,6 +45,7 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
             return Err(of_vision.error("model_type", reason));
         }
     };
+    clip::project("vision", "visual_projection", [embedding, vision.width], &mut expected);
     let kind = of_text.text("model_type", "")?;
     if kind != "bert" {
         let reason = format!("`{kind}` is not supported in a dual encoder; `bert` is");
@@ -62,7 +57,7 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
     push_pair(&mut own, "text.pooler", "pooler.dense", &[text.width, text.width]);
     own.iter_mut().for_each(|tensor| tensor.put_below(TEXT));
     expected.extend(own);
-    push(&mut expected, "text.projection.weight".into(), "text_projection.weight".into(), &[embedding, text.width]);
+    clip::project("text", "text_projection", [embedding, text.width], &mut expected);
     push_view(&mut expected, "logit_scale".into(), "logit_scale".into(), &[], View::Shaped(vec![]));
     let ignored = |name: &str| name.ends_with(".position_ids") || name.ends_with(".token_type_ids");
     let tensors = match_tensors(checkpoint, "", expected, ["dual encoder", "config.json"], ignored)?;

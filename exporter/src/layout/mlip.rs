@@ -1,14 +1,18 @@
-//! What an image tower of edgelip's trainer may have beyond CLIP's: a convolutional stem, a frequency stage, two readouts, and the way its
-//! tokens merged while it was trained.
+//! What an image tower of edgelip's trainer may have beyond CLIP's: a convolutional stem, a frequency stage, two readouts, the way its
+//! tokens merged while it was trained, and a classifier.
 
 use edgelip_runtime::plan::{MAX_BLOCKS, MAX_STEM, Merge};
 use serde_json::Value;
 
 use super::fields::Fields;
-use super::tensors::{Expected, push, push_pair};
+use super::tensors::{Expected, View, push, push_pair, push_view};
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::schedule::Shape;
 use crate::source::{Convolution, Guide, Merging, Readout, VisionConfig};
+
+/// What people call a classifier of the trainer's.
+pub(super) const CLASSIFIER: &str = "CatLIP of edgelip-train";
 
 /// `stem_widths`: one 3×3 convolution of stride 2 for each, so that they agree with `patch_size`.
 pub(super) fn stem(config: &Fields, width: usize, patch: usize) -> Result<Vec<Convolution>, Error> {
@@ -104,6 +108,21 @@ pub(super) fn tensors(vision: &VisionConfig, embedding: usize, expected: &mut Ve
         let (ours, theirs) = ("vision.frequency.projection.weight", "frequency_projection.weight");
         push(expected, ours.into(), theirs.into(), &[embedding, width]);
     }
+}
+
+/// The rows of a classifier, which take the tokens' width as it is behind the last norm.
+///
+/// # Errors
+/// [`Error::Tensors`] if there is none.
+pub(super) fn rows(checkpoint: &Checkpoint, width: usize, expected: &mut Vec<Expected>) -> Result<(), Error> {
+    let Some(&[classes, _]) = checkpoint.shape("classifier.weight") else {
+        let problems = vec!["`classifier.weight` is missing, or not a matrix".into()];
+        return Err(Error::Tensors { path: checkpoint.path().into(), problems });
+    };
+    let norm = "vision_model.post_layernorm.weight";
+    push_view(expected, "vision.projection.weight".into(), norm.into(), &[width], View::Identity);
+    push_pair(expected, "classifier", "classifier", &[classes, width]);
+    Ok(())
 }
 
 /// Whether a tensor only served training: contrasts beside that of the embedding have projections of their own.

@@ -152,13 +152,14 @@ impl Layout {
     /// # Errors
     /// [`Error::Config`] if it has names, but not one for each row.
     pub fn class_names(&self) -> Result<Option<Vec<String>>, Error> {
-        match self.classes() {
-            Some(rows) if self.name == timm::NAME => {
-                let config = Fields::read(&self.checkpoint.folder().join(timm::CONFIG))?;
-                timm_config::class_names(&config, rows)
-            }
-            _ => Ok(None),
-        }
+        let key = match self.name {
+            timm::NAME => "label_names",
+            mlip::CLASSIFIER => "id2label",
+            _ => return Ok(None),
+        };
+        let Some(rows) = self.classes() else { return Ok(None) };
+        let config = Fields::read(&self.checkpoint.folder().join(timm::CONFIG))?;
+        timm_config::class_names(&config, key, rows)
     }
 
     /// How logits become scores, if not as in training or if that is not known.

@@ -81,23 +81,22 @@ pub(super) fn read(config: &Fields) -> Result<Settings, Error> {
     Ok(Settings { architecture, image: arguments.square("img_size", own)?, pretrained })
 }
 
-/// What the rows of a classifier are called, if the configuration says so: by their descriptions, else by their names.
+/// What the rows of a classifier are called, if the configuration says so under `key`: by their descriptions, else by their names.
 ///
 /// # Errors
 /// [`Error::Config`] if there are names, but not one for each of `rows`.
-pub(super) fn class_names(config: &Fields, rows: usize) -> Result<Option<Vec<String>>, Error> {
-    const KEY: &str = "label_names";
-    let names: Vec<Option<&Value>> = match config.get(KEY) {
+pub(super) fn class_names(config: &Fields, key: &str, rows: usize) -> Result<Option<Vec<String>>, Error> {
+    let names: Vec<Option<&Value>> = match config.get(key) {
         None => return Ok(None),
         Some(Value::Array(names)) => names.iter().map(Some).collect(),
         Some(Value::Object(names)) => (0..names.len()).map(|row| names.get(&row.to_string())).collect(),
-        Some(_) => return Err(config.error(KEY, "is neither a list nor an object of names")),
+        Some(_) => return Err(config.error(key, "is neither a list nor an object of names")),
     };
     if names.len() != rows {
-        return Err(config.error(KEY, format!("{} names for the {rows} rows of the classifier", names.len())));
+        return Err(config.error(key, format!("{} names for the {rows} rows of the classifier", names.len())));
     }
     let names = names.iter().enumerate().map(|(row, name)| {
-        let unnamed = || config.error(KEY, format!("row {row} has no name"));
+        let unnamed = || config.error(key, format!("row {row} has no name"));
         name.and_then(|name| name.as_str()).ok_or_else(unnamed)
     });
     let names = names.collect::<Result<Vec<&str>, Error>>()?;
