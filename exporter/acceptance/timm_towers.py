@@ -316,6 +316,36 @@ def refuse(checks, arguments, name: str, work: Path) -> None:
     checks.check(f"{name}: refused", good, REFUSED[name] if good else f"{ran.code}, {said}")
 
 
+def broken(checks, arguments, case: str, work: Path) -> None:
+    """A checkpoint with each tensor missing, of another shape, and beside another one: a line that names what is wrong, every time."""
+    made = folder(work)
+    if case == "timm's":
+        model = timm.create_model("test_vit", num_classes=5)
+        config = {"architecture": "test_vit", "pretrained_cfg": HALF | {"input_size": [3, 160, 160]}}
+        files, name = ("config.json", "model.safetensors"), "reg_token"
+    else:
+        settings = open_clip.get_model_config("ViT-B-16-SigLIP") | {"embed_dim": 64}
+        settings["vision_cfg"] |= {"timm_model_name": "test_vit", "timm_pool": "token", "image_size": 160}
+        settings["text_cfg"] |= {"layers": 1, "vocab_size": 50, "width": 64, "heads": 1}
+        config = {"model_cfg": settings, "preprocess_cfg": SIGLIP}
+        model = open_clip.CustomTextCLIP(**{key: value for key, value in settings.items() if key != "custom_text"})
+        files, name = ("open_clip_config.json", "open_clip_model.safetensors"), "visual.trunk.reg_token"
+    (made / files[0]).write_text(json.dumps(config))
+    shapes = {key: list(tensor.shape) for key, tensor in model.state_dict().items()}
+    variants = [("nothing", shapes)]
+    variants += [(f"{key} missing", {other: shape for other, shape in shapes.items() if other != key}) for key in shapes]
+    variants += [(f"{key} longer", shapes | {key: [*shape, 2]}) for key, shape in shapes.items()]
+    variants += [(f"{key} left over", shapes | {key: [1, 4, 64]}) for key in (name, "something.else")]
+    wrong = []
+    for what, changed in variants:
+        sparse.write(made / files[1], changed)
+        ran = binaries.run([arguments.exporter, made, "--dry-run"])
+        lines = [line for line in ran.err.strip().splitlines() if not line.startswith("warning")]
+        if (ran.code, len(lines)) != ((0, 0) if what == "nothing" else (2, 1)):
+            wrong.append(f"{what}: {ran.code}, {ran.err.strip()[:200]}")
+    checks.check(f"{case} checkpoints, broken", not wrong, f"{len(variants) - 1} of them; {'; '.join(wrong)}")
+
+
 def main() -> None:
     parser = binaries.arguments(__doc__.splitlines()[0])
     parser.add_argument("--only", help="only the cases with this in their names")
@@ -336,6 +366,8 @@ def main() -> None:
             model(checks, arguments, case, images, work)
         for name in filter(wanted, REFUSED):
             refuse(checks, arguments, name, work)
+        for case in filter(wanted, ["timm's", "open_clip's"]):
+            broken(checks, arguments, case, work)
     checks.exit()
 
 

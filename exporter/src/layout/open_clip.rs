@@ -35,6 +35,8 @@ struct Model {
     image_tensors: Vec<Expected>,
     text: Option<TextConfig>,
     projection: Projection,
+    /// Whether it is trained with a sigmoid, and so has a bias of the logits.
+    by_sigmoid: bool,
     embedding: usize,
     preprocess: Option<PreprocessConfig>,
     /// What says so, for errors about shapes.
@@ -122,7 +124,8 @@ fn by_config(found: &Found, config: &Fields) -> Result<Model, Error> {
         (Some(vision), None) => Some(open_clip_config::preprocess(config, vision.image_size)?),
         (None, _) => None,
     };
-    Ok(Model { family, vision, image_tensors, text, projection, embedding, preprocess, says: CONFIG })
+    let by_sigmoid = model.get("init_logit_bias").is_some();
+    Ok(Model { family, vision, image_tensors, text, projection, by_sigmoid, embedding, preprocess, says: CONFIG })
 }
 
 /// Whether there is an image tower, and what the text tower's names begin with if there is one.
@@ -211,33 +214,44 @@ fn by_shapes(found: &Found, activation: Activation) -> Result<Model, Error> {
     if let Some(vision) = &vision {
         vision_tensors(vision, embedding, &mut image_tensors);
     }
-    let (projection, says) = (Projection::Matrix, "the rest of the checkpoint");
-    Ok(Model { family: "clip", vision, image_tensors, text, projection, embedding, preprocess: None, says })
+    Ok(Model {
+        family: "clip",
+        vision,
+        image_tensors,
+        text,
+        projection: Projection::Matrix,
+        by_sigmoid: found.has(BIAS),
+        embedding,
+        preprocess: None,
+        says: "the rest of the checkpoint",
+    })
 }
 
 fn parts(found: &Found, model: Model) -> Result<Parts, Error> {
     let checkpoint = &found.checkpoint;
-    let Model { family, mut vision, image_tensors: mut expected, text, projection, embedding, preprocess, says } =
-        model;
+    let Model { family, mut vision, image_tensors: mut expected, text, embedding, preprocess, says, .. } = model;
     let (_, prefix) = towers(checkpoint);
     if let (Some(text), Some(prefix)) = (&text, prefix) {
-        text_tensors(text, prefix, (projection, embedding), &mut expected);
+        text_tensors(text, prefix, (model.projection, embedding), &mut expected);
     }
-    if vision.is_some() && text.is_some() {
-        push_view(&mut expected, "logit_scale".into(), "logit_scale".into(), &[], View::Shaped(vec![]));
+    let both = vision.is_some() && text.is_some();
+    for (name, there) in [("logit_scale", both), (BIAS, both && model.by_sigmoid)] {
+        if there {
+            push_view(&mut expected, name.into(), name.into(), &[], View::Shaped(vec![]));
+        }
     }
     let ignored = |name: &str| {
         NUMBERS.contains(&name)
             || name.ends_with("attn_mask")
-            || ["logit_scale", BIAS].contains(&name)
+            || name == "logit_scale"
+            || name == BIAS && model.by_sigmoid
             || timm::is_training_only(name)
     };
     let tensors = match_tensors(checkpoint, "", expected, [&family.to_uppercase(), says], ignored)?;
-    // Only what is trained with a sigmoid has one.
-    let logit_bias = if found.has(BIAS) { Some(scalar(checkpoint, BIAS)?) } else { None };
-    if let (Some(vision), Some(_)) = (&mut vision, logit_bias) {
+    if let (Some(vision), true) = (&mut vision, model.by_sigmoid) {
         vision.head.score = Score::Sigmoid;
     }
+    let logit_bias = if tensors.contains_key(BIAS) { scalar(checkpoint, BIAS)? } else { 0.0 };
     let logit_scale = match tensors.get("logit_scale") {
         Some(stored) => logit_scale_of(checkpoint, &stored.name)?,
         None => 100.0,
@@ -249,7 +263,7 @@ fn parts(found: &Found, model: Model) -> Result<Parts, Error> {
         text,
         preprocess,
         logit_scale,
-        logit_bias: logit_bias.unwrap_or(0.0),
+        logit_bias,
         provenance: Provenance::default(),
     };
     let words = Words { place: found.folder.clone(), config: checkpoint.path().into(), lower_case: None };

@@ -107,6 +107,7 @@ fn clip_config() -> Value {
     let mut config = config();
     config["model_cfg"]["embed_dim"] = json!(8);
     config["model_cfg"]["quick_gelu"] = json!(true);
+    config["model_cfg"]["init_logit_bias"] = Value::Null;
     config["model_cfg"]["vision_cfg"]["timm_pool"] = json!("token");
     config["model_cfg"]["vision_cfg"]["timm_proj"] = Value::Null;
     config
@@ -204,6 +205,14 @@ fn what_is_not_supported_is_named() {
     let mut config = config();
     config["model_cfg"]["embed_dim"] = json!(32);
     let reason = "embed_dim: 32, but the image tower gives 64 and has no projection";
+    refused(&folder(Some((CONFIG, &config)), WEIGHTS, &siglip()), &Options::default(), reason);
+    let mut unbiased = siglip();
+    unbiased.remove("logit_bias");
+    let reason = "`logit_bias` is missing";
+    refused(&folder(Some((CONFIG, &self::config())), WEIGHTS, &unbiased), &Options::default(), reason);
+    config = self::config();
+    config["model_cfg"].as_object_mut().expect("an object").remove("init_logit_bias");
+    let reason = "`logit_bias` is not part of a CLIP";
     refused(&folder(Some((CONFIG, &config)), WEIGHTS, &siglip()), &Options::default(), reason);
     let mut odd = siglip();
     odd.insert("visual.trunk.reg_token".into(), vec![1, 4, 64]);
