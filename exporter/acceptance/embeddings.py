@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Unmerged models against transformers: the runtime, and onnxruntime on the same file, in each precision.
+"""Unmerged models against transformers, in each precision: pixels, embeddings and scores of the runtime, and of onnxruntime on the same file.
 
     venv/bin/python exporter/acceptance/embeddings.py            # one small model and ViT-B/32
     venv/bin/python exporter/acceptance/embeddings.py --all      # every true size, both activations (an hour, 2 GB of disk a model)
 
-Exits 0 if every embedding is near enough, 1 if not.
+Exits 0 if everything is near enough, 1 if not.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from engine import onnx
 LEAST = {"f32": 0.99999, "f16": 0.9999, "int8": 0.995}
 # Integers round in every layer: onnxruntime with and without its optimisations is 1e-4 from itself.
 ENGINES = {"f32": 0.99999, "f16": 0.9999, "int8": 0.999}
+SCORES = {"f32": 1e-4, "f16": 1e-3, "int8": 0.1}
 TEXTS = [
     "a photo of a cat.",
     "A cup of coffee on a wooden table, seen from above",
@@ -46,12 +48,16 @@ def of_transformers(model: CLIPModel, checkpoint: Path, images: list[Path]) -> d
         features = output if isinstance(output, torch.Tensor) else output.pooler_output
         return torch.nn.functional.normalize(features, dim=-1).numpy()
 
+    image = unit(model.get_image_features(pixel_values=torch.from_numpy(pixels)))
+    text = unit(model.get_text_features(**tokens))
+    logits = model.logit_scale.exp().item() * image @ text[[bool(prompt) for prompt in TEXTS]].T
     return {
         "pixel_values": pixels,
         "input_ids": tokens["input_ids"].numpy().astype(np.int64),
         "attention_mask": tokens["attention_mask"].numpy().astype(np.int64),
-        "image_embeds": unit(model.get_image_features(pixel_values=torch.from_numpy(pixels))),
-        "text_embeds": unit(model.get_text_features(**tokens)),
+        "image_embeds": image,
+        "text_embeds": text,
+        "scores": torch.from_numpy(logits).softmax(-1).numpy(),
     }
 
 
@@ -73,6 +79,8 @@ def main() -> None:
     with binaries.folder(arguments.keep) as work:
         images = photos.write(arguments.photos, arguments.count, work / "photos")
         (work / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS), encoding="utf-8")
+        labels = {f"label {i}": [text] for i, text in enumerate(text for text in TEXTS if text)}
+        (work / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
         for size in sizes:
             for activation in activations:
                 for kind in weights:
@@ -110,7 +118,22 @@ def one(checks, arguments, checkpoint: Path, precision: str, images: list[Path],
     engine = onnx(text, {key: golden[key] for key in ("input_ids", "attention_mask")}, "text_embeds")
     checks.near(f"{name}: text, onnxruntime – transformers", engine, golden["text_embeds"], least, least)
     checks.near(f"{name}: text, runtime – onnxruntime", native, engine, engines, engines)
-    vision.unlink(), text.unlink()
+
+    labelled = checkpoint / "labelled.onnx"
+    labels = ["--file", checkpoint.parent / "labels.json", "--model", vision, "--text", text, "-o", labelled, "--force"]
+    binaries.must([arguments.edgelip, "labels", *labels])
+    ran = binaries.must([arguments.edgelip, "classify", *images, "--model", labelled, "--top", len(TEXTS), "--json"])
+    far = 0.0
+    for report, scores in zip(json.loads(ran.out), golden["scores"]):
+        far = max(far, *(abs(entry["score"] - scores[int(entry["label"].split()[1])]) for entry in report["labels"]))
+    checks.check(f"{name}: scores, runtime – transformers", far <= SCORES[precision], f"max |Δ| {far:.1e}")
+    if precision == "f32":
+        far = 0.0
+        for path, pixels in zip(images, golden["pixel_values"]):
+            binaries.must([arguments.edgelip, "preprocess", path, "--model", vision, "-o", checkpoint / "pixels.npy", "--force"])
+            far = max(far, float(np.abs(np.load(checkpoint / "pixels.npy").reshape(pixels.shape) - pixels).max()))
+        checks.check(f"{name}: pixels – transformers", far < 1e-6, f"max |Δ| {far:.1e}")
+    vision.unlink(), text.unlink(), labelled.unlink()
 
 
 if __name__ == "__main__":
