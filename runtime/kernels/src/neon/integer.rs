@@ -1,4 +1,5 @@
 use core::arch::aarch64::*;
+use core::arch::asm;
 
 use super::vector::Quarters;
 use crate::simd::Integer;
@@ -33,12 +34,24 @@ impl Integer for Widening {
         [unsafe { vdupq_n_s32(0) }; 8]
     }
 
+    /// Two instructions, which also step on, and which stay behind [`Integer::settle`].
     #[inline(always)]
     unsafe fn next(self, at: &mut *const i8) -> Self::Weights {
-        let from = *at;
-        *at = from.wrapping_add(64);
-        // SAFETY: `self` proves the instructions, and the caller promised 64 bytes.
-        unsafe { Quarters(vld1q_s8(from), vld1q_s8(from.add(16)), vld1q_s8(from.add(32)), vld1q_s8(from.add(48))) }
+        let (a, b, c, d);
+        // SAFETY: `self` proves the instructions, which read the 64 bytes that the caller promised.
+        unsafe {
+            asm!(
+                "ldp {a:q}, {b:q}, [{at}], #32",
+                "ldp {c:q}, {d:q}, [{at}], #32",
+                at = inout(reg) *at,
+                a = out(vreg) a,
+                b = out(vreg) b,
+                c = out(vreg) c,
+                d = out(vreg) d,
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+        Quarters(a, b, c, d)
     }
 
     #[inline(always)]
@@ -76,19 +89,32 @@ impl Integer for Widening {
     ) -> Self::Sums {
         // SAFETY: `self` proves the instructions.
         unsafe {
-            let (x, x1) = (four_times::<J>(x), four_times::<J1>(x));
-            macro_rules! quarter {
-                ($w:expr, $w1:expr, $low:literal, $high:literal) => {
-                    let low = vmull_s8(vget_low_s8($w), vget_low_s8(x));
-                    sums[$low] = vpadalq_s16(sums[$low], vmlal_s8(low, vget_low_s8($w1), vget_low_s8(x1)));
-                    let high = vmull_high_s8($w, x);
-                    sums[$high] = vpadalq_s16(sums[$high], vmlal_high_s8(high, $w1, x1));
-                };
-            }
-            quarter!(w[0].0, w[1].0, 0, 1);
-            quarter!(w[0].1, w[1].1, 2, 3);
-            quarter!(w[0].2, w[1].2, 4, 5);
-            quarter!(w[0].3, w[1].3, 6, 7);
+            let x = [four_times::<J>(x), four_times::<J1>(x)];
+            [sums[0], sums[1]] = add_pair([sums[0], sums[1]], [w[0].0, w[1].0], x);
+            [sums[2], sums[3]] = add_pair([sums[2], sums[3]], [w[0].1, w[1].1], x);
+            [sums[4], sums[5]] = add_pair([sums[4], sums[5]], [w[0].2, w[1].2], x);
+            [sums[6], sums[7]] = add_pair([sums[6], sums[7]], [w[0].3, w[1].3], x);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn settle(self, mut sums: Self::Sums) -> Self::Sums {
+        let [a, b, c, d, e, f, g, h] = &mut sums;
+        // SAFETY: it does nothing.
+        unsafe {
+            asm!(
+                "/* {:v} {:v} {:v} {:v} {:v} {:v} {:v} {:v} */",
+                inout(vreg) * a,
+                inout(vreg) * b,
+                inout(vreg) * c,
+                inout(vreg) * d,
+                inout(vreg) * e,
+                inout(vreg) * f,
+                inout(vreg) * g,
+                inout(vreg) * h,
+                options(nomem, nostack, preserves_flags)
+            );
         }
         sums
     }
@@ -100,6 +126,34 @@ impl Integer for Widening {
             unsafe { vst1q_s32(to.as_mut_ptr(), vpaddq_s32(pair[0], pair[1])) }
         }
     }
+}
+
+/// Adds the products of two vectors of weights to their sums: those of the lower halves, and those of the upper ones. The compiler would do all
+/// multiplications of a loop first, for which there are not enough registers.
+#[inline]
+#[target_feature(enable = "neon")]
+fn add_pair([mut low, mut high]: [int32x4_t; 2], w: [int8x16_t; 2], x: [int8x16_t; 2]) -> [int32x4_t; 2] {
+    // SAFETY: the instructions are part of NEON, and read and write these registers only.
+    unsafe {
+        asm!(
+            "smull {l:v}.8h, {w:v}.8b, {x:v}.8b",
+            "smull2 {h:v}.8h, {w:v}.16b, {x:v}.16b",
+            "smlal {l:v}.8h, {w1:v}.8b, {x1:v}.8b",
+            "smlal2 {h:v}.8h, {w1:v}.16b, {x1:v}.16b",
+            "sadalp {low:v}.4s, {l:v}.8h",
+            "sadalp {high:v}.4s, {h:v}.8h",
+            l = out(vreg) _,
+            h = out(vreg) _,
+            w = in(vreg) w[0],
+            x = in(vreg) x[0],
+            w1 = in(vreg) w[1],
+            x1 = in(vreg) x[1],
+            low = inout(vreg) low,
+            high = inout(vreg) high,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    [low, high]
 }
 
 /// Bytes `4J..4J + 4`, four times.

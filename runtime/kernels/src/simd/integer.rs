@@ -99,6 +99,11 @@ pub unsafe fn tile<S: Simd, I: Integer, const M: usize, const N: usize>(s: S, i:
                         };
                     }
                 });
+                for m in 0..M {
+                    for n in 0..N {
+                        sums[m][n] = i.settle(sums[m][n]);
+                    }
+                }
             } else {
                 single!($k, $x);
                 single!($next, $x);
