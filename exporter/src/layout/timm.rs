@@ -318,6 +318,9 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
     }
     let config = Fields::read(&path)?;
     let settings = timm_config::read(&config)?;
+    if found.options.activation.is_none() {
+        timm_config::check_activation(&settings)?;
+    }
     let preprocess = match &found.options.preprocess {
         Some(steps) => steps.of([settings.image; 2]),
         None => timm_config::preprocess(&settings.pretrained, settings.image)?,

@@ -41,6 +41,16 @@ const SHOWN: [&str; 24] = [
     "weight_init",
 ];
 
+/// Tags of weights that were trained with QuickGELU, and sizes, where only those were; timm has them under names that say GELU too.
+const QUICK: [(&str, &str); 6] = [
+    ("openai", ""),
+    ("metaclip_400m", ""),
+    ("metaclip_2pt5b", ""),
+    ("metaclip2_worldwide", "_huge_"),
+    ("dfn2b", "_large_"),
+    ("dfn5b", ""),
+];
+
 /// What timm takes of an image if nothing is said.
 const CROP_SHARE: f64 = 0.875;
 
@@ -111,6 +121,24 @@ pub(super) fn class_names(config: &Fields, key: &str, rows: usize) -> Result<Opt
         _ => format!("{shown} ({name})"),
     });
     Ok(Some(told.collect()))
+}
+
+/// Refuses a name that says another activation than the weights were trained with: timm does as the name says, and accuracy falls silently.
+///
+/// # Errors
+/// [`Error::Config`] for the tag of such weights.
+pub(super) fn check_activation(settings: &Settings) -> Result<(), Error> {
+    let Settings { architecture: Architecture { name, activation, .. }, pretrained, .. } = settings;
+    let tag = pretrained.text("tag", "")?;
+    let is_quick = QUICK.iter().any(|(known, size)| *known == tag && name.contains(size));
+    if !is_quick || *activation == Activation::QuickGelu || !name.contains("_clip_") {
+        return Ok(());
+    }
+    let reason = format!(
+        "weights of `{tag}` were trained with QuickGELU, but `{name}` has GELU: give --activation quick_gelu (or gelu, to do as timm does under this \
+         name)"
+    );
+    Err(pretrained.error("tag", reason))
 }
 
 fn override_by(architecture: &mut Architecture, arguments: &Fields) -> Result<(), Error> {

@@ -228,6 +228,38 @@ fn preprocessing_is_told_by_the_configuration_or_the_user() {
 }
 
 #[test]
+fn names_that_say_another_activation_than_the_weights_are_refused() {
+    let tagged = |architecture: &str, tag: &str, options: &Options| {
+        let mut config = config(architecture);
+        config["pretrained_cfg"]["tag"] = json!(tag);
+        let layout = Layout::open(folder(Some((CONFIG, &config)), "model.safetensors", &shapes()).path(), options);
+        layout.map(|layout| layout.model().vision().expect("a tower").activation).map_err(|error| error.to_string())
+    };
+    let untold = Options::default();
+    for (architecture, tag) in [
+        ("vit_base_patch16_clip_224", "openai"),
+        ("vit_huge_patch14_clip_378", "dfn5b"),
+        ("vit_large_patch14_clip_224", "dfn2b"),
+    ] {
+        let said = tagged(architecture, tag, &untold).expect_err(tag);
+        assert!(
+            said.contains("config.json: pretrained_cfg.tag: weights of") && said.contains("--activation"),
+            "{said}"
+        );
+        let told = Options { activation: Some(Activation::QuickGelu), ..Options::default() };
+        assert_eq!(tagged(architecture, tag, &told), Ok(Activation::QuickGelu));
+    }
+    for (architecture, tag) in [
+        ("vit_base_patch16_clip_224", "dfn2b"),
+        ("vit_base_patch16_clip_224", "openai_ft_in1k"),
+        ("vit_base_patch16_clip_224", "laion2b"),
+    ] {
+        assert_eq!(tagged(architecture, tag, &untold), Ok(Activation::Gelu), "{architecture} {tag}");
+    }
+    assert_eq!(tagged("vit_base_patch16_clip_quickgelu_224", "openai", &untold), Ok(Activation::QuickGelu));
+}
+
+#[test]
 fn only_a_clips_head_without_bias_is_a_projection() {
     let mut shapes = shapes();
     for part in ["weight", "bias"] {
