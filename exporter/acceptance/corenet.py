@@ -3,9 +3,9 @@
 
     venv/bin/python exporter/acceptance/corenet.py            # ViT-B/16 of true width and 24320 classes, two blocks deep
     venv/bin/python exporter/acceptance/corenet.py --all      # with all twelve blocks
-    venv/bin/python exporter/acceptance/corenet.py --wordnet /usr/share/wordnet
+    venv/bin/python exporter/acceptance/corenet.py --wordnet /usr/share/wordnet --source corenet   # its code at github.com/apple/corenet
 
-Without `--wordnet` a folder in WordNet's format is made up. Weights are random and lively. Exits 0 if all is near enough, 1 if not.
+With `--source`, what is written out here is held against corenet's code itself. Without `--wordnet` a folder in WordNet's format is made up. Weights are random and lively. Exits 0 if all is near enough, 1 if not.
 """
 
 import json
@@ -24,6 +24,7 @@ from torch.nn import functional
 
 import binaries
 import photos
+from corenet_code import Code
 from engine import onnx
 
 WIDTH, MLP, CLASSES, PLACES = 768, 3072, 24320, 196
@@ -32,6 +33,7 @@ TEXTS = ["a photo of a cat.", "A cup of coffee on a wooden table", "it’s a “
 LABELS = ["cat", "cup of coffee", "rocket", "llama"]
 TEMPLATE = "a photo of a {}."
 LEAST, SCORES = 0.99999, 1e-4
+SAME = 0.9999999
 
 
 class Convolution(nn.Module):
@@ -248,6 +250,10 @@ def classifier(checks, arguments, blocks: int, images: list[Path], work: Path) -
             found = scores_of(arguments, vision, path, CLASSES)
             worst = max(worst, *(abs(found[name] - score) for (_, name), score in zip(pairs, wanted)))
         checks.check(f"{name}: scores of {CLASSES} labels", worst <= SCORES, f"largest difference {worst:.2e}")
+        if arguments.source:
+            own = Code(arguments.source).image({key: value for key, value in state.items() if "augmentor" not in key}, blocks, flash=True)
+            checks.near(f"{name}: features, PyTorch – corenet's code", features.numpy(), own.extract_features(batch)[0].numpy(), SAME, SAME)
+            checks.near(f"{name}: logits, PyTorch – corenet's code", logits.numpy(), own(batch).numpy(), SAME, SAME)
         if side == 224:
             same_pixels(checks, arguments, name, vision, images, side, resize, work)
 
@@ -300,7 +306,11 @@ def patches_only(checks, arguments, blocks: int, images: list[Path], work: Path)
     checkpoint, vision = work / "no_class.pt", work / "no_class.onnx"
     torch.save({"model_state_dict": state, "epoch": 3}, checkpoint)
     binaries.must([arguments.exporter, checkpoint, "-o", vision, "--preprocess", "corenet", "--vocabulary", "imagenet", "--force"])
-    features = model.features(torch.stack([pixels(path, 224, 224) for path in images]))
+    batch = torch.stack([pixels(path, 224, 224) for path in images])
+    features = model.features(batch)
+    if arguments.source:
+        own = Code(arguments.source).image(state, blocks, flash=False).extract_features(batch)[0]
+        checks.near("no class token: features, PyTorch – corenet's code", features.numpy(), own.numpy(), SAME, SAME)
     native = binaries.embed(arguments.edgelip, vision, images, work / "rows.npy")
     checks.near("no class token: features, runtime – PyTorch", native, features.numpy(), LEAST, LEAST)
     expected, worst = rows(features).softmax(-1).numpy(), 0.0
@@ -340,6 +350,9 @@ def clip(checks, arguments, blocks: int, images: list[Path], work: Path) -> None
     mask = (torch.arange(CONTEXT) <= ids.argmax(-1, keepdim=True)).long()
     engine = onnx(text, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()}, "text_embeds")
     checks.near("CLIP: text, onnxruntime – PyTorch", engine, expected, LEAST, LEAST)
+    if arguments.source:
+        own = Code(arguments.source).text(model.text_encoder.state_dict(), blocks, EMBEDDING).encode_text(ids)
+        checks.near("CLIP: text, PyTorch – corenet's code", expected, own.numpy(), SAME, SAME)
     prompts = model.text_encoder(tokens([TEMPLATE.format(label) for label in LABELS]))
     scores, worst = (model.logit_scale.exp().clamp(max=100) * image @ prompts.T).softmax(-1).numpy(), 0.0
     for path, wanted in zip(images, scores):
@@ -353,6 +366,7 @@ def main() -> None:
     parser = binaries.arguments(__doc__.splitlines()[0])
     parser.add_argument("--all", action="store_true", help="all twelve blocks")
     parser.add_argument("--wordnet", type=Path, help="the folder of WordNet 3.0's files, instead of made-up ones")
+    parser.add_argument("--source", type=Path, help="a checkout of corenet, to hold what is written out here against")
     parser.add_argument("--count", type=int, default=5, help="photos")
     arguments = parser.parse_args()
     checks = binaries.Checks()
