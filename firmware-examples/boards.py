@@ -2,13 +2,16 @@
 """Builds and runs everything in this folder that runs in QEMU, and prints the table of boards of README.md (or --json).
 
 Nothing in it is measured on hardware: instructions are counted by emulators, and say nothing about caches and clocks. For a Cortex-M they are
-counted by a plugin of QEMU's, if COUNT_PLUGIN names one: see cortex-m/report.py. Without it those cells stay empty.
+counted by a plugin of QEMU's, if COUNT_PLUGIN names one: see cortex-m/report.py. For Linux they are if COUNT_USER is a qemu-aarch64 with such a plugin,
+as in COUNT_USER="qemu-aarch64 -plugin /path/to/libinsn.so -d plugin". Without them those cells stay empty.
 A Raspberry Pi without an operating system counts its own instructions. Exits 1 if a run fails.
 """
 
 import argparse
 import json
+import os
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -17,10 +20,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 RASPI = HERE / "raspi-bare-metal"
 CODE = [".text", ".rodata", ".data"]
+# Inferences that are counted on Linux.
+RUNS = 4
 
 
-def output(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, text=True, stdout=subprocess.PIPE)
+def output(*command: str | Path, cwd: Path, errors: int | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=errors)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}")
     return done.stdout
@@ -51,6 +56,30 @@ def raspi(machine: str, board: str, memory: str) -> dict:
         "arena_bytes": scratch,
         "stack_bytes": max(map(int, re.findall(r"deepest stack: (\d+)", console))),
         "code_bytes": sum(found.get(name, 0) for name in CODE),
+        "models": models,
+    }
+
+
+def linux(core: str, board: str, program: dict) -> dict:
+    """The release binary on an emulated core."""
+    binary = HERE.parent / program["file"]
+    command = [*shlex.split(os.environ.get("COUNT_USER", "qemu-aarch64")), "-cpu", core, binary]
+    models, scratch = {}, 0
+    for model in [RASPI / "models/mlip-tiny.onnx", RASPI / "models/mlip-tiny-0.5.onnx"]:
+        once = [*command, "bench", model, "--threads", "1", "--warmup", "0", "--min-seconds", "0", "--json", "--rounds"]
+        told = [output(*once, str(rounds), cwd=HERE, errors=subprocess.STDOUT) for rounds in (1, 1 + RUNS)]
+        few, many = ([int(total) for total in re.findall(r"\btotal\D*(\d+)", run)] for run in told)
+        row = json.JSONDecoder().raw_decode(told[0], told[0].index("{"))[0]["models"][0]
+        models[model.stem] = {"saved": 100 * row["compression"], "instructions": (many[-1] - few[-1]) // RUNS if few and many else None}
+        scratch = max(scratch, row["scratch_bytes"])
+    return {
+        "machine": f"qemu-aarch64 -cpu {core}",
+        "board": board,
+        "memory": "",
+        "runs": "`edgelip`, static: mlip-tiny, int8",
+        "arena_bytes": scratch,
+        "stack_bytes": None,
+        "code_bytes": program["bytes"],
         "models": models,
     }
 
@@ -106,6 +135,8 @@ def main() -> None:
     output("./export.sh", cwd=RASPI)
     output("cargo", "build", "--quiet", "--release", cwd=RASPI)
     boards = [raspi("raspi3b", "Raspberry Pi 3, Cortex-A53", "1 GiB"), raspi("raspi4b", "Raspberry Pi 4, Cortex-A72", "2 GiB")]
+    program = json.loads(output("./release.py", "--json", "aarch64-unknown-linux-gnu", cwd=HERE))[0]
+    boards += [linux("cortex-a72", "Linux, Cortex-A72", program), linux("cortex-a76", "Linux, Cortex-A76", program)]
     boards += cortex_m()
     print(json.dumps(boards, indent=2)) if given.json else table(boards)
 
