@@ -65,6 +65,8 @@ impl Machine<'_> {
         let arguments = self.items(arguments).ok_or("arguments that are no tuple")?;
         match (global, arguments) {
             (Global::Dict, []) => self.made(Node::Dict(Vec::new())),
+            // A Counter is made of a dict.
+            (Global::Dict, &[dict]) if matches!(self.node(dict), Some((_, Node::Dict(_)))) => Ok(dict),
             (Global::Dict, _) => Err("an OrderedDict with arguments: save with a newer torch".into()),
             (Global::Tensor, &[storage, offset, shape, strides, ..]) => {
                 let element = match arguments.get(6) {

@@ -45,6 +45,9 @@ mod tests {
         let dict = b"\x80\x04\x95\x1d\0\0\0\0\0\0\0}\x94(\x8c\x08n5928118\x94J\x17\xd7\x1f\x03\x8c\x02n2\x94K\x04u.";
         assert_eq!(keys(dict).expect("keys"), ["n5928118", "n2"]);
         assert_eq!(keys(b"\x80\x02]q\0X\x02\0\0\0n7q\x01a.").expect("items"), ["n7"]);
+        // pickle.dumps(collections.Counter({"n7": 2}), protocol=4)
+        let counter = b"\x80\x04\x95)\0\0\0\0\0\0\0\x8c\x0bcollections\x94\x8c\x07Counter\x94\x93\x94}\x94\x8c\x02n7\x94K\x02s\x85\x94R\x94.";
+        assert_eq!(keys(counter).expect("keys"), ["n7"]);
         let hostile = keys(b"\x80\x02cos\nsystem\nq\0X\x02\0\0\0lsq\x01\x85q\x02Rq\x03.").expect_err("hostile");
         assert!(hostile.contains("os.system"), "{hostile}");
         for damaged in [&dict[..20], b"", b"\x80\x04K\x01.", b"\x80\x04}\x94K\x01K\x02s."] {
