@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""The ratios that edgelip must show beside onnxruntime, from paired, interleaved runs of `edgelip bench`.
+"""The ratios that edgelip must show beside onnxruntime and OpenVINO, from paired, interleaved runs of `edgelip bench`.
 
     python3 benches/ratios.py --b32 CLIP-VIT-B-32 --b16 CLIP-VIT-B-16 --other SMALLER-CHECKPOINT --folder /tmp/ratios
 
 Each argument is a checkpoint's folder, any may be left out. The files are exported into --folder once (some 350 MB each in f32).
 Every line is one ratio with its bound, at each number of threads; exit 1 if one is missed. Times are the shortest of interleaved
-rounds: give more of them on a busy machine.
+rounds: give more of them on a busy machine. OpenVINO takes part if this Python has it.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -29,6 +30,9 @@ class Bench:
     def __init__(self, arguments):
         self.arguments = arguments
         self.rows = []
+        self.peers = {"onnxruntime": "ort.py --no-amx"}
+        if importlib.util.find_spec("openvino"):
+            self.peers["openvino"] = "ov.py"
 
     def export(self, checkpoint, precision, merged=0):
         """The file of a checkpoint at a precision with so many tokens merged in each block; made if it isn't there."""
@@ -45,8 +49,9 @@ class Bench:
 
     def run(self, models, threads):
         """Rows of `edgelip bench` by model and engine."""
-        peer = f"onnxruntime={sys.executable} {os.path.join(HERE, 'peers', 'ort.py')} --no-amx"
-        command = [self.arguments.edgelip, "bench", *models, "--json", "--threads", str(threads), "--peer", peer]
+        command = [self.arguments.edgelip, "bench", *models, "--json", "--threads", str(threads)]
+        for name, peer in self.peers.items():
+            command += ["--peer", f"{name}={sys.executable} {os.path.join(HERE, 'peers', peer)}"]
         command += ["--rounds", str(self.arguments.rounds), "--min-seconds", "0"]
         report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         return {(row["model"], row["engine"]): row for row in report["models"]}
@@ -62,11 +67,10 @@ class Bench:
             threads = f"{threads} thread{'' if threads == 1 else 's'}"
             print(f"{'ok  ' if met else 'MISS'} {what:52} {threads:9} {value:6.3f} {sign} {bound:.2f}{agree}", flush=True)
 
-    def against_onnxruntime(self, what, path, threads, bound, least_cosine, rows=None):
-        rows = rows or self.run([path], threads)
-        peer = rows[path, "onnxruntime"]
+    def against(self, engine, what, rows, path, threads, bound, least_cosine):
+        peer = rows[path, engine]
         ratio = rows[path, "native"]["min_ms"] / peer["min_ms"]
-        self.note(what, threads, ratio, bound, peer["cosine"], least_cosine)
+        self.note(f"{what} / {engine}, same file", threads, ratio, bound, peer["cosine"], least_cosine)
 
     def merging(self, checkpoint, precision, threads, least):
         paths = {merged: self.export(checkpoint, precision, merged) for merged in (0, *CONSTANTS)}
@@ -76,7 +80,7 @@ class Bench:
             realised = (1 - row["min_ms"] / whole["min_ms"]) / row["macs_saved"]
             self.note(f"B/16 {precision}, r = {merged}: share of the saving realised", threads, realised, least, at_least=True)
         if precision == "f32":
-            self.against_onnxruntime("B/16 f32, r = 16 / onnxruntime, same file", paths[16], threads, 0.85, 0.99999, rows)
+            self.against("onnxruntime", "B/16 f32, r = 16", rows, paths[16], threads, 0.85, 0.99999)
 
 
 def main():
@@ -102,7 +106,10 @@ def main():
             name = os.path.basename(os.path.normpath(checkpoint))
             for precision, bound, cosine in (("f32", 0.95, 0.99999), ("int8", 0.80, 0.995)):
                 path = bench.export(checkpoint, precision)
-                bench.against_onnxruntime(f"{name} {precision} / onnxruntime, same file", path, threads, bound, cosine)
+                rows = bench.run([path], threads)
+                bench.against("onnxruntime", f"{name} {precision}", rows, path, threads, bound, cosine)
+                if precision == "f32" and "openvino" in bench.peers:
+                    bench.against("openvino", f"{name} f32", rows, path, threads, 1.00, cosine)
         if arguments.b32:
             full, half = (bench.export(arguments.b32, precision) for precision in ("f32", "f16"))
             rows = bench.run([full, half], threads)

@@ -3,16 +3,14 @@
 
     edgelip bench model.onnx --peer "onnxruntime=python3 benches/peers/ort.py"
 
-The first line of the answer is JSON (load_ms, first_ms, output), each further one a time in milliseconds. See benches/README.md.
 `--no-amx` lets the kernel refuse the CPU's matrix unit (x86-64 Linux), for comparisons at equal instruction sets.
 """
 
-import argparse
 import ctypes
-import json
 import platform
 import sys
-import time
+
+import peer
 
 
 def refuse_amx():
@@ -45,21 +43,11 @@ def refuse_amx():
         sys.exit(f"AMX can't be refused: error {ctypes.get_errno()}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--input", required=True, help="pixel_values [1, 3, H, W] as .npy")
-    parser.add_argument("--no-amx", action="store_true")
-    arguments = parser.parse_args()
+def load(arguments):
     if arguments.no_amx:
         refuse_amx()
-
-    import numpy
     import onnxruntime
 
-    pixels = numpy.load(arguments.input)
-    start = time.perf_counter()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = arguments.threads
     options.inter_op_num_threads = 1
@@ -68,22 +56,13 @@ def main():
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(arguments.model, options, providers=["CPUExecutionProvider"])
-    loaded = time.perf_counter()
     names = [output.name for output in session.get_outputs()]
     wanted = ["image_embeds"] if "image_embeds" in names else names[:1]
-    feed = {session.get_inputs()[0].name: pixels}
-
-    def run():
-        begin = time.perf_counter()
-        (output,) = session.run(wanted, feed)
-        return output, 1e3 * (time.perf_counter() - begin)
-
-    output, first = run()
-    ready = {"load_ms": 1e3 * (loaded - start), "first_ms": first, "output": output.ravel().tolist()}
-    print(json.dumps(ready), flush=True)
-    for _ in sys.stdin:
-        print(f"{run()[1]:.4f}", flush=True)
+    name = session.get_inputs()[0].name
+    return lambda pixels: session.run(wanted, {name: pixels})[0]
 
 
 if __name__ == "__main__":
-    main()
+    parser = peer.arguments(__doc__)
+    parser.add_argument("--no-amx", action="store_true")
+    peer.serve(parser.parse_args(), load)
