@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """MLIP's image tower: random checkpoints, and those given, in PyTorch (with its own Fourier transform), the exporter's reference, onnxruntime, tract and the
-runtime, with and without merging.
+runtime, with and without merging; and a CatLIP's classifier.
 
     venv/bin/python exporter/acceptance/mlip.py                                   # random towers of every kind
     venv/bin/python exporter/acceptance/mlip.py --checkpoint models/mlip-tiny     # a trained one, at all rates
@@ -17,6 +17,7 @@ import onnx
 import onnxruntime
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessorPil
 
 import binaries
@@ -99,6 +100,40 @@ def check(checks: binaries.Checks, arguments, checkpoint: Path, name: str, optio
         checks.near(f"{what}: runtime – onnxruntime", native, batched[1], *to_each_other)
 
 
+@torch.no_grad()
+def classifier(checks: binaries.Checks, arguments, images: list[Path], work: Path) -> None:
+    """A tower as CatLIP's training publishes it: its classifier's rows are labels, scored one by one."""
+    checkpoint, path, classes = work / "catlip", work / "catlip.onnx", 40
+    description = config(64, 8, 96, 3, 192, 2, 6, 48)
+    write(checkpoint, description, 9)
+    torch.manual_seed(9)
+    state = {name: tensor for name, tensor in load_file(checkpoint / "model.safetensors").items() if "projection" not in name}
+    width = len(state["vision_model.post_layernorm.weight"])
+    rows, biases = torch.randn(classes, width) / width**0.5, torch.randn(classes)
+    save_file(state | {"classifier.weight": rows, "classifier.bias": biases}, checkpoint / "model.safetensors")
+    settings = json.loads((checkpoint / "config.json").read_text()) | {"model_type": "catlip"}
+    settings["id2label"] = {str(row): f"label {row}" for row in range(classes)}
+    (checkpoint / "config.json").write_text(json.dumps(settings))
+    processor = CLIPImageProcessorPil.from_pretrained(checkpoint)
+    pixels = np.stack([np.asarray(processor(Image.open(image))["pixel_values"][0]) for image in images])
+    for options in ((), ("--compression", "0.3")):
+        what = f"classifier, f32 {' '.join(options)}"
+        binaries.must([arguments.exporter, checkpoint, "-o", path, "--force", *options])
+        merging = schedule({entry.key: entry.value for entry in onnx.load(path).metadata_props})
+        features = torch.stack([Tower(checkpoint)(torch.from_numpy(image), **merging) for image in pixels])
+        native = binaries.embed(arguments.edgelip, path, images, work / "native.npy")
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        engine = session.run(["image_embeds"], {"pixel_values": pixels})[0]
+        checks.near(f"{what}: features, runtime – PyTorch", native, features.numpy(), *LEAST["f32"][0])
+        checks.near(f"{what}: features, onnxruntime – PyTorch", engine, features.numpy(), *LEAST["f32"][0])
+        expected = torch.sigmoid(features @ rows.float().T + biases).numpy()
+        ran = binaries.must([arguments.edgelip, "classify", *images, "--model", path, "--top", classes, "--json"])
+        far = 0.0
+        for report, scores in zip(json.loads(ran.out), expected):
+            far = max(far, *(abs(entry["score"] - scores[int(entry["label"].split()[1])]) for entry in report["labels"]))
+        checks.check(f"{what}: scores, runtime – PyTorch", far <= 1e-4, f"largest difference {far:.2e}")
+
+
 def main() -> None:
     parser = binaries.arguments(__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, help="a published MLIP, instead of random ones")
@@ -118,6 +153,7 @@ def main() -> None:
                 write(checkpoint, description, seed)
                 for options in MERGING:
                     check(checks, arguments, checkpoint, name, options, images, work)
+            classifier(checks, arguments, images, work)
     checks.exit()
 
 
