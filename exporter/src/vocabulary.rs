@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use edgelip::label_set::{self, LabelSet, known};
+use edgelip::label_set::{self, LabelSet};
 
 use crate::checkpoint;
 use crate::error::Error;
@@ -120,7 +120,6 @@ impl Vocabulary {
 }
 
 fn entries(path: &Path) -> Result<Vec<Entry>, Error> {
-    let name = path.to_str().unwrap_or_default();
     if path.extension().is_some_and(|extension| extension == "pkl" || extension == "pickle") {
         let keys = checkpoint::pickled_keys(path)?;
         return keys
@@ -131,7 +130,7 @@ fn entries(path: &Path) -> Result<Vec<Entry>, Error> {
             })
             .collect();
     }
-    if !known::NAMES.contains(&name) && path.exists() {
+    if !LabelSet::is_known(path) && path.exists() {
         let text = label_set::read_text(path)?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let synsets: Option<Vec<Entry>> = lines.map(line_of_synset).collect();

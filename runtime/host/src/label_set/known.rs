@@ -9,6 +9,11 @@ use crate::Error;
 pub const NAMES: [&str; 1] = ["imagenet"];
 
 impl LabelSet {
+    /// Whether this is the name of a set and no file's.
+    pub fn is_known(name: &Path) -> bool {
+        NAMES.iter().any(|known| name.as_os_str() == *known)
+    }
+
     /// The labels of a set (one of [`NAMES`]) or of a file; a file of such a name is reached by a path, as `./imagenet`.
     ///
     /// # Errors

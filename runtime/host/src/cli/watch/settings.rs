@@ -161,6 +161,9 @@ impl Settings {
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let Settings { source, model, labels_file, text, .. } = &mut settings;
+        // A known set of labels lies in no folder.
+        let labels_file = labels_file.as_mut().filter(|name| !LabelSet::is_known(name.as_path()));
+        let [source, model, text] = [source, model, text].map(Option::as_mut);
         for path in [source, model, labels_file, text].into_iter().flatten().filter(|path| path.as_os_str() != "-") {
             *path = folder.join(&*path);
         }
@@ -283,6 +286,13 @@ mod tests {
             assert_eq!(model, &folder.path().join("birds.onnx"));
         }
         settings
+    }
+
+    #[test]
+    fn a_known_set_of_labels_lies_in_no_folder() {
+        let file = |text: &str| profile(text).unwrap().labels_file.unwrap();
+        assert_eq!(file("labels-file = 'imagenet'"), Path::new("imagenet"));
+        assert!(file("labels-file = './imagenet'").is_absolute() && file("labels-file = 'birds.txt'").is_absolute());
     }
 
     #[test]
