@@ -37,7 +37,7 @@ pub enum Error {
     #[error("the checkpoint has no tensor `{0}`")]
     MissingTensor(String),
     /// Tensors and configuration do not fit together; every mismatch is listed.
-    #[error("{}: {}", path.display(), problems.join("; "))]
+    #[error("{}: {}", path.display(), listed(problems))]
     Tensors {
         /// The checkpoint.
         path: PathBuf,
@@ -100,4 +100,13 @@ impl Error {
     pub fn config(path: impl AsRef<Path>, key: impl ToString, reason: impl ToString) -> Error {
         Error::Config { path: path.as_ref().to_path_buf(), key: key.to_string(), reason: reason.to_string() }
     }
+}
+
+/// Problems that are told one by one; a checkpoint of another model has hundreds.
+const TOLD: usize = 12;
+
+fn listed(problems: &[String]) -> String {
+    let (told, more) = problems.split_at(problems.len().min(TOLD));
+    let rest = if more.is_empty() { String::new() } else { format!("; and {} more", more.len()) };
+    told.join("; ") + &rest
 }

@@ -26,6 +26,13 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
     };
     let Towers { family, vision, text, embedding, logit_scale } = towers;
     let neither = !holds("vision_model.") && !holds("text_model.");
+    if neither && found.has("embeddings.position_embedding.weight") {
+        let class = if found.has("embeddings.class_embedding") { "CLIPVisionModel" } else { "CLIPTextModel" };
+        let problem = format!(
+            "is a {class}, which lacks the projection into the space of images and texts: save a {class}WithProjection or a CLIPModel"
+        );
+        return Err(Error::Tensors { path: checkpoint.path().into(), problems: vec![problem] });
+    }
     let vision = vision.filter(|_| neither || holds("vision_model.") || holds("visual_projection."));
     let text = text.filter(|_| holds("text_model.") || holds("text_projection."));
 

@@ -110,6 +110,9 @@ fn one_tower_is_enough() {
     assert!(clip.model().vision.is_none() && clip.model().text.is_some());
     let headless = complaint(&config(), &only(["vision", "vision"]));
     assert!(headless.contains("`visual_projection.weight` is missing"), "{headless}");
+    let tower = |(name, shape): (String, Vec<usize>)| Some((name.strip_prefix("vision_model.")?.to_owned(), shape));
+    let bare = complaint(&config(), &shapes("").into_iter().filter_map(tower).collect());
+    assert!(bare.contains("save a CLIPVisionModelWithProjection"), "{bare}");
 }
 
 #[test]

@@ -15,6 +15,10 @@ use crate::source::{
 /// What `model_type` may be.
 pub(super) const MODEL_TYPES: [&str; 3] = ["siglip", "siglip_vision_model", "siglip_text_model"];
 
+/// What the names of the towers begin with.
+const VISION: &str = "vision_model.";
+const TEXT: &str = "text_model.";
+
 const ACTIVATION: &str = "gelu_pytorch_tanh";
 const EPS: f64 = 1e-6;
 
@@ -32,8 +36,10 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         false => Ok(config.clone()),
     };
     let holds = |tower: &str| checkpoint.names().any(|name| name.starts_with(tower));
-    let vision = if holds("vision_model.") { Some(vision(&section("vision_config")?)?) } else { None };
-    let text = if holds("text_model.") { Some(text(&section("text_config")?)?) } else { None };
+    let alone = bare(found);
+    let there = |tower: &str| holds(tower) || alone == Some(tower);
+    let vision = if there(VISION) { Some(vision(&section("vision_config")?)?) } else { None };
+    let text = if there(TEXT) { Some(text(&section("text_config")?)?) } else { None };
     let embedding = match (&vision, &text) {
         (Some(vision), Some((text, embedding))) if vision.width != *embedding => {
             let reason = format!("{embedding} of the text tower, but images embed to {}", vision.width);
@@ -57,6 +63,9 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
     }
     if let Some(text) = &text {
         text_tensors(text, embedding, &mut expected);
+    }
+    if let Some(tower) = alone {
+        expected.iter_mut().for_each(|tensor| tensor.lift(tower));
     }
     let scalars = vision.is_some() && text.is_some();
     if scalars {
@@ -82,6 +91,16 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
     };
     let words = Words { place: found.folder.clone(), config: path, lower_case: None };
     Ok(Parts { model, tensors, position: position::Rule::Bicubic, words })
+}
+
+/// What the names of a tower lack that was saved by itself: newer transformers leave it out.
+fn bare(found: &Found) -> Option<&'static str> {
+    let tower = match &found.model_type {
+        model_type if model_type == MODEL_TYPES[1] => VISION,
+        model_type if model_type == MODEL_TYPES[2] => TEXT,
+        _ => return None,
+    };
+    found.has("embeddings.position_embedding.weight").then_some(tower)
 }
 
 fn vision(config: &Fields) -> Result<VisionConfig, Error> {

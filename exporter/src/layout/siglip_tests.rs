@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use safetensors::{SafeTensors, serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenizers::Tokenizer;
@@ -139,4 +140,30 @@ fn what_is_missing_or_odd_is_named() {
     fs::remove_file(folder.path().join("spiece.model")).expect("removed");
     let said = open(folder.path()).and_then(|mut layout| layout.tokenizer()).expect_err("refused").to_string();
     assert!(said.contains("neither spiece.model nor tokenizer.json"), "{said}");
+}
+
+#[test]
+fn towers_saved_by_themselves_may_lack_their_names_beginning() {
+    let whole = open(&fixture("tiny-siglip")).expect("opens");
+    let bytes = fs::read(fixture("tiny-siglip/model.safetensors")).expect("read");
+    let weights = SafeTensors::deserialize(&bytes).expect("safetensors");
+    for (tower, section, model_type, tensor) in [
+        ("vision_model.", "vision_config", "siglip_vision_model", "vision.pool.k.weight"),
+        ("text_model.", "text_config", "siglip_text_model", "text.blocks.0.q.weight"),
+    ] {
+        let folder = copy();
+        let own = weights.iter().filter_map(|(name, view)| Some((name.strip_prefix(tower)?.to_owned(), view)));
+        fs::write(folder.path().join("model.safetensors"), serialize(own, None).expect("serialisable"))
+            .expect("written");
+        edit(&folder, "config.json", |config| {
+            *config = config[section].take();
+            config["model_type"] = json!(model_type);
+        });
+        let alone = open(folder.path()).expect("opens");
+        assert_eq!(
+            (alone.model().vision().is_ok(), alone.model().text().is_ok()),
+            (tower == "vision_model.", tower == "text_model.")
+        );
+        assert_eq!(alone.tensor(tensor).expect("a tensor").data, whole.tensor(tensor).expect("a tensor").data);
+    }
 }

@@ -23,6 +23,13 @@ impl Expected {
         self.name.insert_str(0, prefix);
         self.view.put_below(prefix);
     }
+
+    /// Takes `prefix` from the checkpoint's name.
+    pub(super) fn lift(&mut self, prefix: &str) {
+        if let Some(rest) = self.name.strip_prefix(prefix) {
+            self.name = rest.into();
+        }
+    }
 }
 
 /// Where a canonical tensor lies.
