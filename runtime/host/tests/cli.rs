@@ -258,6 +258,7 @@ fn a_sweep_is_compared_plotted_and_profiled() {
     assert!(rows[3]["cosine"].as_f64().unwrap() > 0.999_999 && rows[3]["time_saved"].is_f64());
     assert!(fs::read_to_string(plot).unwrap().matches("<circle").count() == 4);
     assert!(fail(&[&sweep[..], &["--plot", plot]].concat()).contains("--force"));
+    assert!(fail(&[&sweep[..], &["--plot", "rates.png"]].concat()).contains("ends in .svg"));
     assert!(fail(&["bench", vision, "--peer", "other=/no/such/program"]).contains("other"));
 
     let profiles = json(&succeed(&[&sweep[..], &["--json", "--profile"]].concat()));

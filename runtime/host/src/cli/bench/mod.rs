@@ -82,6 +82,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
     if args.profile {
         return profile(args, out);
     }
+    if let Some(path) = &args.plot
+        && path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("svg"))
+    {
+        bail!("{}: plots are SVG: give a name that ends in .svg", path.display());
+    }
     for path in args.csv.iter().chain(&args.plot) {
         Output::check(path, args.force)?;
     }
