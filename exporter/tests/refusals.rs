@@ -81,7 +81,11 @@ fn labels_that_are_no_labels() {
     let tiny = shared("tiny-clip");
     refused(&tiny, "-o model.onnx --labels labels.txt", "labels.txt: label `cat` is there twice");
     refused(&tiny, "-o model.onnx --labels empty.txt", "empty.txt: no labels");
-    refused(&tiny, "-o model.onnx --labels absent.txt", "absent.txt: neither a file nor a known set of labels (imagenet)");
+    refused(
+        &tiny,
+        "-o model.onnx --labels absent.txt",
+        "absent.txt: neither a file nor a known set of labels (imagenet)",
+    );
     refused(&tiny, "-o model.onnx --labels one.txt --template photo", "no `{}`");
     refused(&tiny, "-o model.onnx --template {}", "--template needs --labels");
 }
