@@ -2,10 +2,9 @@
 
 use std::sync::Mutex;
 
-use rayon::prelude::*;
 use tch::{Device, Tensor};
 
-use super::{Dataset, Texts, augment};
+use super::{Dataset, Texts, augment, normalise};
 use crate::config::Config;
 use crate::random::Stream;
 
@@ -83,15 +82,9 @@ impl<'a> Batches<'a> {
         let Span { first, count, side } = self.span(number);
         let items: Vec<usize> = (first..first + count).map(|position| self.item(position)).collect();
         let groups: Vec<u32> = items.iter().map(|&item| self.texts.of_image[item]).collect();
-        let plane = side * side;
-        let mut pixels = vec![0f32; items.len() * 3 * plane];
-        pixels.par_chunks_exact_mut(3 * plane).zip(&items).enumerate().for_each(|(row, (pixels, &item))| {
+        let images = normalise(items.len(), side, vision, |row| {
             let mut stream = Stream::new(&[*seed, IMAGE, number, row as u64]);
-            let planes = augment(&self.dataset.items[item].photo, side, &self.config.augment, &mut stream);
-            let planes = planes.chunks_exact(plane).zip(pixels.chunks_exact_mut(plane));
-            for ((plane, normalised), (mean, std)) in planes.zip(vision.mean.iter().zip(vision.std)) {
-                plane.iter().zip(normalised).for_each(|(value, normalised)| *normalised = (value - mean) / std);
-            }
+            augment(&self.dataset.items[items[row]].photo, side, &self.config.augment, &mut stream)
         });
         let mut stream = Stream::new(&[*seed, TEXT, number]);
         let mut text_groups = groups.clone();
@@ -99,7 +92,6 @@ impl<'a> Batches<'a> {
         text_groups.extend(some(&self.texts.classes, contrast.bank_classes, &mut bank));
         text_groups.extend(some(&self.texts.sentences, contrast.bank_sentences, &mut bank));
         let texts = text_groups.iter().map(|&group| self.texts.draw(group, &mut stream)).collect();
-        let images = Tensor::from_slice(&pixels).view([items.len() as i64, 3, side as i64, side as i64]);
         Batch { number, images, items, groups, texts, text_groups }
     }
 

@@ -1,9 +1,8 @@
 //! Embeddings of all images of a data set.
 
-use rayon::prelude::*;
 use tch::{Device, Tensor};
 
-use crate::data::{Dataset, square};
+use crate::data::{Dataset, normalise, square};
 use crate::vision::{Features, ImageTower, Merge};
 
 /// Images embedded together.
@@ -28,19 +27,7 @@ pub fn embed_with(
         .items
         .chunks(BATCH)
         .map(|items| {
-            let pixels: Vec<Vec<f32>> = items
-                .par_iter()
-                .map(|item| {
-                    let mut planes = square(&item.photo, side);
-                    for (plane, (mean, std)) in
-                        planes.chunks_exact_mut(side * side).zip(shape.mean.iter().zip(shape.std))
-                    {
-                        plane.iter_mut().for_each(|value| *value = (*value - mean) / std);
-                    }
-                    planes
-                })
-                .collect();
-            let images = Tensor::from_slice(&pixels.concat()).view([items.len() as i64, 3, side as i64, side as i64]);
+            let images = normalise(items.len(), side, shape, |row| square(&items[row].photo, side));
             tch::no_grad(|| choose(tower.forward(&images.to_device(device), merge))).to_device(Device::Cpu)
         })
         .collect();

@@ -12,6 +12,8 @@ pub struct Flat {
     /// All values; the parameters' own tensors are parts of it.
     pub values: Tensor,
     parts: Vec<Part>,
+    /// The parameters in the buffer's order.
+    order: Vec<usize>,
     /// Elements that have no weight decay, the first ones.
     pub vectors: i64,
     /// Elements that are changed element by element, the first ones.
@@ -61,7 +63,7 @@ impl Flat {
         }
         let values: Vec<Tensor> =
             order.iter().map(|&i| parameters[i].tensor.detach().contiguous().view([-1])).collect();
-        let flat = Flat { values: Tensor::cat(&values, 0), parts, vectors, scaled, stacks };
+        let flat = Flat { values: Tensor::cat(&values, 0), parts, order, vectors, scaled, stacks };
         tch::no_grad(|| {
             for (i, parameter) in parameters.iter().enumerate() {
                 parameter.tensor.shallow_clone().set_data(&flat.part(&flat.values, i));
@@ -81,13 +83,11 @@ impl Flat {
 
     /// Gradients, one for each parameter, as such a buffer: zeros where there are none.
     pub fn gather(&self, gradients: &[Tensor]) -> Tensor {
-        let mut order: Vec<usize> = (0..self.parts.len()).collect();
-        order.sort_by_key(|&i| self.parts[i].first);
-        let one = |i: usize| match gradients[i].defined() {
+        let one = |&i: &usize| match gradients[i].defined() {
             true => gradients[i].contiguous().view([-1]),
             false => Tensor::zeros([self.parts[i].shape.iter().product()], (Kind::Float, self.values.device())),
         };
-        Tensor::cat(&order.into_iter().map(one).collect::<Vec<_>>(), 0)
+        Tensor::cat(&self.order.iter().map(one).collect::<Vec<_>>(), 0)
     }
 }
 
