@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::mlip;
 use crate::error::Error;
-use crate::source::{Activation, Head, NormPlace, Readout, Score, TextConfig, TextPooling, VisionConfig};
+use crate::source::{Activation, Head, Merging, NormPlace, Readout, Score, TextConfig, TextPooling, VisionConfig};
 
 /// The towers a configuration describes; which of them the weights hold is another matter.
 pub(super) struct Towers {
@@ -72,7 +72,7 @@ fn section(config: &Fields, key: &str) -> Result<Fields, Error> {
 }
 
 /// Refuses images that are not RGB.
-pub(super) fn three_channels(config: &Fields) -> Result<(), Error> {
+fn three_channels(config: &Fields) -> Result<(), Error> {
     match config.size("num_channels", 3)? {
         3 => Ok(()),
         other => Err(config.error("num_channels", format!("{other} colour channels; only 3 are supported"))),
@@ -81,12 +81,24 @@ pub(super) fn three_channels(config: &Fields) -> Result<(), Error> {
 
 /// The image tower; an empty object has transformers' defaults.
 pub(super) fn vision(config: &Fields) -> Result<VisionConfig, Error> {
+    let tower = tower(config, Defaults { patch: 32, activation: "quick_gelu", norm_eps: 1e-5 })?;
+    whole_patches(config, &tower)?;
+    let stem = mlip::stem(config, tower.width, tower.patch)?;
+    Ok(VisionConfig { stem, merging: mlip::merging(config)?, pre_norm: true, ..tower })
+}
+
+/// What transformers takes where a configuration says nothing, as far as its image towers differ in that.
+pub(super) struct Defaults {
+    pub(super) patch: usize,
+    pub(super) activation: &'static str,
+    pub(super) norm_eps: f64,
+}
+
+/// What the image towers of transformers have in common: patches, blocks, and no norm in front of them.
+pub(super) fn tower(config: &Fields, defaults: Defaults) -> Result<VisionConfig, Error> {
     three_channels(config)?;
     let image = config.square("image_size", 224)?;
-    let patch = config.square("patch_size", 32)?;
-    if image % patch != 0 {
-        return Err(config.error("image_size", format!("{image} is not a multiple of patch_size {patch}")));
-    }
+    let patch = config.square("patch_size", defaults.patch)?;
     let (width, heads) = width(config, 768, 12)?;
     Ok(VisionConfig {
         image_size: [image; 2],
@@ -95,15 +107,24 @@ pub(super) fn vision(config: &Fields) -> Result<VisionConfig, Error> {
         heads,
         blocks: blocks(config)?,
         mlp: config.size("intermediate_size", 3072)?,
-        activation: activation(config, "quick_gelu")?,
-        norm_eps: norm_eps(config, 1e-5)?,
-        stem: mlip::stem(config, width, patch)?,
+        activation: activation(config, defaults.activation)?,
+        norm_eps: norm_eps(config, defaults.norm_eps)?,
+        stem: Vec::new(),
         frequency_blocks: 0,
         readout: Readout::Spatial,
-        merging: mlip::merging(config)?,
-        pre_norm: true,
+        merging: Merging::default(),
+        pre_norm: false,
         head: Head::default(),
     })
+}
+
+/// Refuses images that patches do not cover to the last pixel.
+pub(super) fn whole_patches(config: &Fields, tower: &VisionConfig) -> Result<(), Error> {
+    let ([image, _], patch) = (tower.image_size, tower.patch);
+    match image.is_multiple_of(patch) {
+        true => Ok(()),
+        false => Err(config.error("image_size", format!("{image} is not a multiple of patch_size {patch}"))),
+    }
 }
 
 fn text(config: &Fields) -> Result<TextConfig, Error> {

@@ -2,13 +2,13 @@
 //! two projections.
 
 use super::clip::{self, logit_scale_of};
-use super::clip_config::{self, activation, blocks, norm_eps, three_channels, width};
+use super::clip_config::{self, Defaults, tower, whole_patches};
 use super::detect::Found;
 use super::fields::Fields;
 use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view};
 use super::{Parts, Words, bert, bert_config, position, preprocess};
 use crate::error::Error;
-use crate::source::{Head, Merging, ModelConfig, Pooling, Provenance, Readout, Score, TextPooling, VisionConfig};
+use crate::source::{Head, ModelConfig, Pooling, Provenance, Score, TextPooling, VisionConfig};
 
 /// What `model_type` is.
 pub(super) const MODEL_TYPE: &str = "vision-text-dual-encoder";
@@ -77,13 +77,9 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
 
 /// transformers' ViT; absent settings have its defaults.
 fn vit(config: &Fields) -> Result<VisionConfig, Error> {
-    three_channels(config)?;
-    let image = config.square("image_size", 224)?;
-    let patch = config.square("patch_size", 16)?;
-    if !image.is_multiple_of(patch) {
-        return Err(config.error("image_size", format!("{image} is not a multiple of patch_size {patch}")));
-    }
-    let (width, heads) = width(config, 768, 12)?;
+    let tower = tower(config, Defaults { patch: 16, activation: "gelu", norm_eps: 1e-12 })?;
+    whole_patches(config, &tower)?;
+    let width = tower.width;
     let pooled = config.size("pooler_output_size", width)?;
     if pooled != width {
         return Err(
@@ -94,22 +90,8 @@ fn vit(config: &Fields) -> Result<VisionConfig, Error> {
     if tangent != "tanh" {
         return Err(config.error("pooler_act", format!("`{tangent}` is not supported; `tanh` is")));
     }
-    Ok(VisionConfig {
-        image_size: [image; 2],
-        patch,
-        width,
-        heads,
-        blocks: blocks(config)?,
-        mlp: config.size("intermediate_size", 3072)?,
-        activation: activation(config, "gelu")?,
-        norm_eps: norm_eps(config, 1e-12)?,
-        stem: Vec::new(),
-        frequency_blocks: 0,
-        readout: Readout::Spatial,
-        merging: Merging::default(),
-        pre_norm: false,
-        head: Head { pooling: Pooling::Pooler, projected: true, unit: true, score: Score::Softmax },
-    })
+    let head = Head { pooling: Pooling::Pooler, projected: true, unit: true, score: Score::Softmax };
+    Ok(VisionConfig { head, ..tower })
 }
 
 fn vit_tensors(vision: &VisionConfig, has_bias: bool, expected: &mut Vec<Expected>) {

@@ -1,15 +1,14 @@
 //! SigLIP, and SigLIP 2 of a fixed resolution, as Hugging Face's transformers lays them out.
 
 use super::clip::block_tensors;
-use super::clip_config::{activation, blocks, norm_eps, three_channels, width};
+use super::clip_config::{Defaults, activation, blocks, norm_eps, tower, width};
 use super::detect::Found;
 use super::fields::Fields;
 use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view, scalar};
 use super::{Parts, Words, position, preprocess};
 use crate::error::Error;
 use crate::source::{
-    Head, Merging, ModelConfig, NormPlace, Padding, Pooling, Provenance, Readout, Score, TextConfig, TextPooling,
-    VisionConfig,
+    Head, ModelConfig, NormPlace, Padding, Pooling, Provenance, Score, TextConfig, TextPooling, VisionConfig,
 };
 
 /// What `model_type` may be.
@@ -104,32 +103,16 @@ fn bare(found: &Found) -> Option<&'static str> {
 }
 
 fn vision(config: &Fields) -> Result<VisionConfig, Error> {
-    three_channels(config)?;
     if !config.flag("vision_use_head", true)? {
         return Err(config.error("vision_use_head", "is false; without its head the tower gives no embedding"));
     }
-    let image = config.square("image_size", 224)?;
-    let patch = config.square("patch_size", 16)?;
+    let tower = tower(config, Defaults { patch: 16, activation: ACTIVATION, norm_eps: EPS })?;
+    let ([image, _], patch) = (tower.image_size, tower.patch);
     if image < patch {
         return Err(config.error("image_size", format!("{image} is less than patch_size {patch}")));
     }
-    let (width, heads) = width(config, 768, 12)?;
-    Ok(VisionConfig {
-        image_size: [image; 2],
-        patch,
-        width,
-        heads,
-        blocks: blocks(config)?,
-        mlp: config.size("intermediate_size", 3072)?,
-        activation: activation(config, ACTIVATION)?,
-        norm_eps: norm_eps(config, EPS)?,
-        stem: Vec::new(),
-        frequency_blocks: 0,
-        readout: Readout::Spatial,
-        merging: Merging::default(),
-        pre_norm: false,
-        head: Head { pooling: Pooling::Attention, projected: false, unit: true, score: Score::Sigmoid },
-    })
+    let head = Head { pooling: Pooling::Attention, projected: false, unit: true, score: Score::Sigmoid };
+    Ok(VisionConfig { head, ..tower })
 }
 
 /// The text tower and the length of its embeddings.
