@@ -25,7 +25,7 @@ def load(arguments):
 
 
 if __name__ == "__main__":
-    # It looks for telemetry's consent below the home folder, and asks nobody.
+    # With its telemetry installed it writes an identity below the home folder, unasked.
     with tempfile.TemporaryDirectory() as home:
         os.environ["HOME"] = home
         peer.serve(peer.arguments(__doc__).parse_args(), load)
