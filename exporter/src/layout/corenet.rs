@@ -6,7 +6,7 @@ use edgelip_runtime::plan::{Convolution, MAX_BLOCKS, Window};
 
 use super::clip::logit_scale_of;
 use super::detect::Found;
-use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view};
+use super::tensors::{Expected, View, is_batch_count, match_tensors, push, push_pair, push_stem, push_view};
 use super::{Parts, Words, open_clip_config, position};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
@@ -85,9 +85,7 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         push_view(&mut expected, "logit_scale".into(), "logit_scale".into(), &[], View::Shaped(vec![]));
     }
     let ignored = |name: &str| {
-        name.starts_with(&format!("{prefix}neural_augmentor."))
-            || name.ends_with(".num_batches_tracked")
-            || name == "logit_scale"
+        name.starts_with(&format!("{prefix}neural_augmentor.")) || is_batch_count(name) || name == "logit_scale"
     };
     let kind = match prefix {
         MOBILE => "MobileCLIP-B",
@@ -236,20 +234,7 @@ impl State<'_> {
 fn vision_tensors(vision: &VisionConfig, prefix: &str, out: &str, expected: &mut Vec<Expected>) {
     let mut own = Vec::new();
     let width = vision.width;
-    let mut inputs = 3;
-    for (layer, &Convolution { outputs, window }) in vision.stem.iter().enumerate() {
-        let (ours, theirs) = (format!("vision.stem.{layer}"), format!("patch_emb.{layer}.block"));
-        let shape = [outputs, inputs, window.side, window.side];
-        if layer + 1 == vision.stem.len() {
-            push_pair(&mut own, &ours, &format!("{theirs}.conv"), &shape);
-        } else {
-            let norm = format!("{theirs}.norm");
-            let scaled = View::BatchScaled(norm.clone());
-            push_view(&mut own, format!("{ours}.weight"), format!("{theirs}.conv.weight"), &shape, scaled);
-            push_view(&mut own, format!("{ours}.bias"), format!("{norm}.bias"), &[outputs], View::BatchShift(norm));
-        }
-        inputs = outputs;
-    }
+    push_stem(&mut own, &vision.stem, |layer| format!("patch_emb.{layer}.block"), "norm");
     let patches = vision.tokens() - vision.class_tokens();
     let view = match vision.class_tokens() {
         0 => View::Shaped(vec![patches, width]),

@@ -8,8 +8,8 @@ use super::clip::logit_scale_of;
 use super::detect::Found;
 use super::fields::Fields;
 use super::open_clip_config::{self, HEAD, NORM_EPS, Projection};
-use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view, scalar};
-use super::{Parts, Words, open_clip_timm, position, timm};
+use super::tensors::{Expected, View, is_batch_count, match_tensors, push, push_pair, push_view, scalar};
+use super::{Parts, Words, open_clip_timm, position};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::source::{
@@ -245,7 +245,7 @@ fn parts(found: &Found, model: Model) -> Result<Parts, Error> {
             || name.ends_with("attn_mask")
             || name == "logit_scale"
             || name == BIAS && model.by_sigmoid
-            || timm::is_training_only(name)
+            || is_batch_count(name)
     };
     let tensors = match_tensors(checkpoint, "", expected, [&family.to_uppercase(), says], ignored)?;
     if let (Some(vision), true) = (&mut vision, model.by_sigmoid) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
-use crate::source::Tensor;
+use crate::source::{Convolution, Tensor};
 
 /// A tensor that must be there.
 pub(super) struct Expected {
@@ -185,6 +185,35 @@ pub(super) fn push_view(expected: &mut Vec<Expected>, canonical: String, name: S
 pub(super) fn push_pair(expected: &mut Vec<Expected>, canonical: &str, name: &str, weight: &[usize]) {
     push(expected, format!("{canonical}.weight"), format!("{name}.weight"), weight);
     push(expected, format!("{canonical}.bias"), format!("{name}.bias"), &weight[..1]);
+}
+
+/// Adds the convolutions of a stem, whose names begin with what `layer` makes of their numbers; each but the last has a BatchNorm called
+/// `norm` instead of a bias.
+pub(super) fn push_stem(
+    expected: &mut Vec<Expected>,
+    stem: &[Convolution],
+    layer: impl Fn(usize) -> String,
+    norm: &str,
+) {
+    let mut inputs = 3;
+    for (index, &Convolution { outputs, window }) in stem.iter().enumerate() {
+        let (ours, theirs) = (format!("vision.stem.{index}"), layer(index));
+        let shape = [outputs, inputs, window.side, window.side];
+        if index + 1 == stem.len() {
+            push_pair(expected, &ours, &format!("{theirs}.conv"), &shape);
+        } else {
+            let norm = format!("{theirs}.{norm}");
+            let scaled = View::BatchScaled(norm.clone());
+            push_view(expected, format!("{ours}.weight"), format!("{theirs}.conv.weight"), &shape, scaled);
+            push_view(expected, format!("{ours}.bias"), format!("{norm}.bias"), &[outputs], View::BatchShift(norm));
+        }
+        inputs = outputs;
+    }
+}
+
+/// Whether a tensor counts a BatchNorm's batches, which only served training.
+pub(super) fn is_batch_count(name: &str) -> bool {
+    name.ends_with(".num_batches_tracked")
 }
 
 /// The only value of a tensor.

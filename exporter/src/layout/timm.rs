@@ -4,7 +4,7 @@ use edgelip_runtime::plan::{Convolution, Window};
 
 use super::detect::Found;
 use super::fields::Fields;
-use super::tensors::{Expected, View, match_tensors, push, push_pair, push_view};
+use super::tensors::{Expected, View, is_batch_count, match_tensors, push, push_pair, push_stem, push_view};
 use super::timm_architecture::{Architecture, Pool};
 use super::{Parts, Words, open_clip_config, position, timm_config};
 use crate::checkpoint::Checkpoint;
@@ -158,7 +158,7 @@ impl Trunk<'_> {
                 push(&mut own, "vision.patch.bias".into(), format!("{name}.bias"), &shape[..1]);
             }
         } else {
-            stem_tensors(vision, &mut own);
+            push_stem(&mut own, &vision.stem, |layer| format!("patch_embed.backbone.{layer}"), "bn");
         }
         let [rows, columns] = vision.grid();
         let patches = rows * columns;
@@ -280,29 +280,6 @@ fn fused(
     }
 }
 
-/// Convolutions, all but the last with a BatchNorm instead of a bias.
-fn stem_tensors(vision: &VisionConfig, expected: &mut Vec<Expected>) {
-    let mut inputs = 3;
-    for (layer, &Convolution { outputs, window }) in vision.stem.iter().enumerate() {
-        let (ours, theirs) = (format!("vision.stem.{layer}"), format!("patch_embed.backbone.{layer}"));
-        let shape = [outputs, inputs, window.side, window.side];
-        if layer + 1 == vision.stem.len() {
-            push_pair(expected, &ours, &format!("{theirs}.conv"), &shape);
-        } else {
-            let (norm, convolution) = (format!("{theirs}.bn"), format!("{theirs}.conv.weight"));
-            push_view(expected, format!("{ours}.weight"), convolution, &shape, View::BatchScaled(norm.clone()));
-            let bias = format!("{norm}.bias");
-            push_view(expected, format!("{ours}.bias"), bias, &[outputs], View::BatchShift(norm));
-        }
-        inputs = outputs;
-    }
-}
-
-/// Whether a tensor only served training.
-pub(super) fn is_training_only(name: &str) -> bool {
-    name.ends_with(".num_batches_tracked")
-}
-
 /// Reads a folder with timm's `config.json` and weights.
 ///
 /// # Errors
@@ -344,7 +321,7 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
             vision.width
         }
     };
-    let tensors = match_tensors(checkpoint, "", expected, ["ViT", CONFIG], is_training_only)?;
+    let tensors = match_tensors(checkpoint, "", expected, ["ViT", CONFIG], is_batch_count)?;
     let family = match &trunk.architecture {
         architecture if architecture.is_siglip => "siglip",
         architecture if architecture.is_clip => "clip",
