@@ -12,9 +12,14 @@ global_asm!(include_str!("boot.s"));
 /// Stands still for good, with as little power as can be.
 pub fn halt() -> ! {
     loop {
-        // SAFETY: waits for an event, and has no other effect.
-        unsafe { asm!("wfe", options(nomem, nostack)) };
+        sleep();
     }
+}
+
+/// Waits for an event: another core that wakes this one, or the timer. It may have been there before, or be none that is waited for.
+pub fn sleep() {
+    // SAFETY: has no other effect.
+    unsafe { asm!("wfe", options(nomem, nostack, preserves_flags)) };
 }
 
 /// What the exception vectors call: a wild address, an instruction that the core has not.

@@ -90,7 +90,7 @@ impl Parallel for Cores {
         wake();
         body();
         while SHARED.pending.load(Ordering::Acquire) != 0 {
-            sleep();
+            boot::sleep();
         }
         // SAFETY: no core is pending any more.
         unsafe { *SHARED.body.get() = None };
@@ -110,7 +110,7 @@ extern "C" fn serve() -> ! {
     let mut seen = 0;
     loop {
         while SHARED.round.load(Ordering::Acquire) == seen {
-            sleep();
+            boot::sleep();
         }
         seen = seen.wrapping_add(1);
         // SAFETY: the round has begun and this core is pending, so nobody writes it.
@@ -120,12 +120,6 @@ extern "C" fn serve() -> ! {
         SHARED.pending.fetch_sub(1, Ordering::Release);
         wake();
     }
-}
-
-/// Waits until a core wakes the others. It may have done so since the last look, or something else may have.
-fn sleep() {
-    // SAFETY: waits for an event, and has no other effect.
-    unsafe { asm!("wfe", options(nomem, nostack, preserves_flags)) };
 }
 
 /// Lets all cores look again, at what this one wrote before.

@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use edgelip_drawing as drawing;
 
+use crate::boot;
+
 /// Reads a system register that has no side effects.
 macro_rules! read {
     ($register:literal) => {{
@@ -112,8 +114,7 @@ pub fn wait(time: Duration, mut stop: impl FnMut() -> bool) {
     let ticks = time.as_micros() * u128::from(read!("cntfrq_el0")) / 1_000_000;
     let end = read!("cntpct_el0") + ticks as u64;
     while read!("cntpct_el0") < end && !stop() {
-        // SAFETY: waits for an event, and has no other effect.
-        unsafe { asm!("wfe", options(nomem, nostack, preserves_flags)) };
+        boot::sleep();
     }
 }
 

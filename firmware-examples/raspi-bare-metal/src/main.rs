@@ -96,7 +96,8 @@ impl Demo {
     /// Opens all models, or says which one is wrong.
     fn open(&mut self) -> Result<[Option<Labeller>; MODELS.len()], Failure> {
         let mut failure = MODELS.is_empty().then_some(Failure::NoModel);
-        let free = memory::map_rest(mailbox::memory_end(self.board));
+        // SAFETY: this runs once, and the firmware was asked how much memory there is.
+        let free = unsafe { memory::map_rest(mailbox::memory_end(self.board)) };
         let opened = array::from_fn(|index| match Labeller::open(&MODELS[index], &free) {
             Ok(labeller) => Some(labeller),
             Err(wrong) => {

@@ -106,16 +106,21 @@ pub unsafe fn map(range: Range<usize>, kind: Kind) {
     unsafe { asm!("dsb ishst", "isb", options(nostack, preserves_flags)) };
 }
 
-/// Maps all memory behind the program, up to `end`, and says where it is. To be called once.
-pub fn map_rest(end: usize) -> Range<usize> {
-    let start = (&raw const __image_end).addr();
-    // SAFETY: the program's own last block is mapped, and ends where this begins. Nothing of the program is there, nor device registers, as
-    // the caller asked how much memory there is.
-    unsafe { map(start.next_multiple_of(BLOCK)..end / BLOCK * BLOCK, Kind::Data) };
-    start..end / BLOCK * BLOCK
+/// Maps all memory behind the program, up to `end`, and says where it is.
+///
+/// # Safety
+/// This has not been done before, and there is memory up to `end`.
+pub unsafe fn map_rest(end: usize) -> Range<usize> {
+    let (start, end) = ((&raw const __image_end).addr(), end / BLOCK * BLOCK);
+    // SAFETY: the program's own last block is mapped, and ends where this begins. Nothing of the program is there, and by the caller's
+    // promise no device register.
+    unsafe { map(start.next_multiple_of(BLOCK)..end, Kind::Data) };
+    start..end
 }
 
 /// Turns on this core's MMU and caches, with the tables that are there. Uses no stack.
+// SAFETY: changes x0 and x1 alone, which are the caller's to save, and returns; no other symbol has this name. The tables map all that the
+// program is made of to itself, so that nothing moves.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 extern "C" fn turn_on() {
