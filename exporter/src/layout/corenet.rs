@@ -6,7 +6,9 @@ use edgelip_runtime::plan::{Convolution, MAX_BLOCKS, Window};
 
 use super::clip::logit_scale_of;
 use super::detect::Found;
-use super::tensors::{Expected, View, is_batch_count, match_tensors, push, push_pair, push_stem, push_view};
+use super::tensors::{
+    Expected, View, is_batch_count, match_tensors, push, push_fused, push_pair, push_stem, push_view,
+};
 use super::{Parts, Words, open_clip_config, position};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
@@ -276,13 +278,8 @@ fn block_tensors(
     for block in 0..blocks {
         let (ours, theirs) = (format!("{tower}.blocks.{block}"), format!("{layers}.{block}"));
         push_pair(expected, &format!("{ours}.norm1"), &format!("{theirs}.pre_norm_mha.0"), &[width]);
-        for (index, part) in ["q", "k", "v"].into_iter().enumerate() {
-            for (kind, shape) in [("weight", &[3 * width, width][..]), ("bias", &[3 * width])] {
-                let (ours, theirs) =
-                    (format!("{ours}.{part}.{kind}"), format!("{theirs}.pre_norm_mha.1.qkv_proj.{kind}"));
-                push_view(expected, ours, theirs, shape, View::Part { index, of: 3 });
-            }
-        }
+        let qkv = format!("{theirs}.pre_norm_mha.1.qkv_proj");
+        push_fused(expected, [&ours, &qkv], &["q", "k", "v"], width, true);
         push_pair(expected, &format!("{ours}.out"), &format!("{theirs}.pre_norm_mha.1.{out}"), &[width, width]);
         push_pair(expected, &format!("{ours}.norm2"), &format!("{theirs}.pre_norm_ffn.0"), &[width]);
         push_pair(expected, &format!("{ours}.fc1"), &format!("{theirs}.pre_norm_ffn.1"), &[mlp, width]);

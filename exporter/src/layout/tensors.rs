@@ -187,6 +187,25 @@ pub(super) fn push_pair(expected: &mut Vec<Expected>, canonical: &str, name: &st
     push(expected, format!("{canonical}.bias"), format!("{name}.bias"), &weight[..1]);
 }
 
+/// Adds layers from `width` values to as many, which the checkpoint has as one, one below the other in the order of `parts`.
+pub(super) fn push_fused(
+    expected: &mut Vec<Expected>,
+    [canonical, name]: [&str; 2],
+    parts: &[&str],
+    width: usize,
+    has_bias: bool,
+) {
+    let of = parts.len();
+    for (index, part) in parts.iter().enumerate() {
+        let view = View::Part { index, of };
+        let ours = format!("{canonical}.{part}");
+        push_view(expected, format!("{ours}.weight"), format!("{name}.weight"), &[of * width, width], view.clone());
+        if has_bias {
+            push_view(expected, format!("{ours}.bias"), format!("{name}.bias"), &[of * width], view);
+        }
+    }
+}
+
 /// Adds the convolutions of a stem, whose names begin with what `layer` makes of their numbers; each but the last has a BatchNorm called
 /// `norm` instead of a bias.
 pub(super) fn push_stem(

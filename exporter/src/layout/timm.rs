@@ -4,7 +4,9 @@ use edgelip_runtime::plan::{Convolution, Window};
 
 use super::detect::Found;
 use super::fields::Fields;
-use super::tensors::{Expected, View, is_batch_count, match_tensors, push, push_pair, push_stem, push_view};
+use super::tensors::{
+    Expected, View, is_batch_count, match_tensors, push, push_fused, push_pair, push_stem, push_view,
+};
 use super::timm_architecture::{Architecture, Pool};
 use super::{Parts, Words, open_clip_config, position, timm_config};
 use crate::checkpoint::Checkpoint;
@@ -189,12 +191,9 @@ impl Trunk<'_> {
     fn block_tensors(&self, block: usize, [width, mlp]: [usize; 2], expected: &mut Vec<Expected>) {
         let (ours, theirs) = (format!("vision.blocks.{block}"), format!("blocks.{block}"));
         push_pair(expected, &format!("{ours}.norm1"), &format!("{theirs}.norm1"), &[width]);
-        let qkv = format!("{theirs}.attn.qkv");
         // What one block has, all have.
         let has_bias = self.shape("blocks.0.attn.qkv.bias").is_some();
-        for (index, part) in ["q", "k", "v"].into_iter().enumerate() {
-            fused(expected, &format!("{ours}.{part}"), &qkv, width, ([index, 3], has_bias));
-        }
+        push_fused(expected, [&ours, &format!("{theirs}.attn.qkv")], &["q", "k", "v"], width, has_bias);
         self.scaled_pair(expected, &format!("{ours}.out"), [&theirs, "attn.proj", "ls1"], &[width, width]);
         push_pair(expected, &format!("{ours}.norm2"), &format!("{theirs}.norm2"), &[width]);
         push_pair(expected, &format!("{ours}.fc1"), &format!("{theirs}.mlp.fc1"), &[mlp, width]);
@@ -205,9 +204,7 @@ impl Trunk<'_> {
         let shaped = View::Shaped(vec![width]);
         push_view(expected, "vision.pool.probe".into(), "attn_pool.latent".into(), &[1, 1, width], shaped);
         push_pair(expected, "vision.pool.q", "attn_pool.q", &[width, width]);
-        for (index, part) in ["k", "v"].into_iter().enumerate() {
-            fused(expected, &format!("vision.pool.{part}"), "attn_pool.kv", width, ([index, 2], true));
-        }
+        push_fused(expected, ["vision.pool", "attn_pool.kv"], &["k", "v"], width, true);
         push_pair(expected, "vision.pool.out", "attn_pool.proj", &[width, width]);
         push_pair(expected, "vision.pool.norm2", "attn_pool.norm", &[width]);
         push_pair(expected, "vision.pool.fc1", "attn_pool.mlp.fc1", &[mlp, width]);
@@ -262,21 +259,6 @@ impl Trunk<'_> {
 
     fn problem(&self, problem: String) -> Error {
         Error::Tensors { path: self.checkpoint.path().into(), problems: vec![problem] }
-    }
-}
-
-/// A part of a layer of several.
-fn fused(
-    expected: &mut Vec<Expected>,
-    ours: &str,
-    theirs: &str,
-    width: usize,
-    ([index, of], has_bias): ([usize; 2], bool),
-) {
-    let view = View::Part { index, of };
-    push_view(expected, format!("{ours}.weight"), format!("{theirs}.weight"), &[of * width, width], view.clone());
-    if has_bias {
-        push_view(expected, format!("{ours}.bias"), format!("{theirs}.bias"), &[of * width], view);
     }
 }
 
