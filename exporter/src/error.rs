@@ -96,6 +96,11 @@ impl Error {
         Error::Malformed { path: path.as_ref().to_path_buf(), reason: reason.to_string() }
     }
 
+    /// An [`Error::Tensors`] of one problem.
+    pub fn tensors(path: impl AsRef<Path>, problem: impl ToString) -> Error {
+        Error::Tensors { path: path.as_ref().to_path_buf(), problems: vec![problem.to_string()] }
+    }
+
     /// An [`Error::Config`].
     pub fn config(path: impl AsRef<Path>, key: impl ToString, reason: impl ToString) -> Error {
         Error::Config { path: path.as_ref().to_path_buf(), key: key.to_string(), reason: reason.to_string() }

@@ -7,7 +7,7 @@ use edgelip_runtime::plan::{Convolution, MAX_BLOCKS, Window};
 use super::clip::logit_scale_of;
 use super::detect::Found;
 use super::tensors::{
-    Expected, View, is_batch_count, match_tensors, push, push_fused, push_pair, push_stem, push_view,
+    Expected, View, is_batch_count, match_tensors, matrix, push, push_fused, push_pair, push_stem, push_view,
 };
 use super::{Parts, Words, open_clip_config, position};
 use crate::checkpoint::Checkpoint;
@@ -212,11 +212,7 @@ impl State<'_> {
     }
 
     fn matrix(&self, name: &str) -> Result<[usize; 2], Error> {
-        match self.shape(name) {
-            Some(&[rows, columns]) if rows > 0 && columns > 0 => Ok([rows, columns]),
-            Some(other) => Err(self.problem(format!("`{name}` is {other:?}, not a matrix"))),
-            None => Err(self.problem(format!("`{name}` is missing"))),
-        }
+        matrix(self.checkpoint, name)
     }
 
     fn holds(&self, prefix: &str) -> bool {
@@ -228,7 +224,7 @@ impl State<'_> {
     }
 
     fn problem(&self, problem: String) -> Error {
-        Error::Tensors { path: self.checkpoint.path().into(), problems: vec![problem] }
+        Error::tensors(self.checkpoint.path(), problem)
     }
 }
 

@@ -116,8 +116,7 @@ pub(super) fn tensors(vision: &VisionConfig, embedding: usize, expected: &mut Ve
 /// [`Error::Tensors`] if there is none.
 pub(super) fn rows(checkpoint: &Checkpoint, width: usize, expected: &mut Vec<Expected>) -> Result<(), Error> {
     let Some(&[classes, _]) = checkpoint.shape("classifier.weight") else {
-        let problems = vec!["`classifier.weight` is missing, or not a matrix".into()];
-        return Err(Error::Tensors { path: checkpoint.path().into(), problems });
+        return Err(Error::tensors(checkpoint.path(), "`classifier.weight` is missing, or not a matrix"));
     };
     let norm = "vision_model.post_layernorm.weight";
     push_view(expected, "vision.projection.weight".into(), norm.into(), &[width], View::Identity);

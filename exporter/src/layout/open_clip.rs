@@ -8,7 +8,7 @@ use super::clip::logit_scale_of;
 use super::detect::Found;
 use super::fields::Fields;
 use super::open_clip_config::{self, HEAD, NORM_EPS, Projection};
-use super::tensors::{Expected, View, is_batch_count, match_tensors, push, push_pair, push_view, scalar};
+use super::tensors::{Expected, View, is_batch_count, match_tensors, matrix, push, push_pair, push_view, scalar};
 use super::{Parts, Words, open_clip_timm, position};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
@@ -140,12 +140,8 @@ fn towers(checkpoint: &Checkpoint) -> (bool, Option<&'static str>) {
 /// What shapes tell: everything but the activation, if heads are as wide as in every model of OpenAI's.
 fn by_shapes(found: &Found, activation: Activation) -> Result<Model, Error> {
     let checkpoint = &found.checkpoint;
-    let problem = |problem: String| Error::Tensors { path: checkpoint.path().into(), problems: vec![problem] };
-    let matrix = |name: &str| match checkpoint.shape(name) {
-        Some(&[rows, columns]) if rows > 0 && columns > 0 => Ok([rows, columns]),
-        Some(other) => Err(problem(format!("`{name}` is {other:?}, not a matrix"))),
-        None => Err(problem(format!("`{name}` is missing"))),
-    };
+    let problem = |problem: String| Error::tensors(checkpoint.path(), problem);
+    let matrix = |name: &str| matrix(checkpoint, name);
     let heads = |name: &str, width: usize| match width.is_multiple_of(HEAD) {
         true => Ok(width / HEAD),
         false => Err(problem(format!("`{name}` has {width} rows, not a multiple of {HEAD}, the width of a head"))),

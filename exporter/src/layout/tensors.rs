@@ -243,11 +243,21 @@ pub(super) fn scalar(checkpoint: &Checkpoint, name: &str) -> Result<f32, Error> 
     let stored = checkpoint.tensor(name)?;
     match stored.data[..] {
         [value] if value.is_finite() => Ok(value),
-        _ => Err(Error::Tensors {
-            path: checkpoint.path().into(),
-            problems: vec![format!("`{name}` is {:?}", stored.data)],
-        }),
+        _ => Err(Error::tensors(checkpoint.path(), format!("`{name}` is {:?}", stored.data))),
     }
+}
+
+/// Rows and columns of a matrix.
+///
+/// # Errors
+/// [`Error::Tensors`] if there is none of this name, or it is empty.
+pub(super) fn matrix(checkpoint: &Checkpoint, name: &str) -> Result<[usize; 2], Error> {
+    let problem = match checkpoint.shape(name) {
+        Some(&[rows, columns]) if rows > 0 && columns > 0 => return Ok([rows, columns]),
+        Some(other) => format!("`{name}` is {other:?}, not a matrix"),
+        None => format!("`{name}` is missing"),
+    };
+    Err(Error::tensors(checkpoint.path(), problem))
 }
 
 /// Canonical names to the checkpoint's, which begin with `prefix`, if exactly the expected tensors are there. `family` is what the

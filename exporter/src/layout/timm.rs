@@ -258,7 +258,7 @@ impl Trunk<'_> {
     }
 
     fn problem(&self, problem: String) -> Error {
-        Error::Tensors { path: self.checkpoint.path().into(), problems: vec![problem] }
+        Error::tensors(self.checkpoint.path(), problem)
     }
 }
 
