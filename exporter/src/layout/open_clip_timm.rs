@@ -32,8 +32,7 @@ pub(super) fn tower(checkpoint: &Checkpoint, model: &Fields, embedding: usize) -
     let pool = config.text("timm_pool", "avg")?;
     // Without a word it is the architecture's own.
     if !pool.is_empty() {
-        let unknown = || config.error("timm_pool", format!("`{pool}` is not supported; token, avg and map are"));
-        architecture.pool = Pool::named(&pool).ok_or_else(unknown)?;
+        architecture.pool = Pool::named(&pool).map_err(|reason| config.error("timm_pool", reason))?;
     }
     let trunk = Trunk { checkpoint, prefix: TRUNK, architecture, image: config.square("image_size", 224)? };
     let mut vision = trunk.vision()?;

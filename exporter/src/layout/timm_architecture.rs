@@ -14,13 +14,16 @@ pub(super) enum Pool {
 }
 
 impl Pool {
-    /// By timm's word; none for what is not supported.
-    pub(super) fn named(word: &str) -> Option<Pool> {
+    /// By timm's word.
+    ///
+    /// # Errors
+    /// A sentence on what is not supported, and what is.
+    pub(super) fn named(word: &str) -> Result<Pool, String> {
         match word {
-            "token" => Some(Pool::Token),
-            "avg" => Some(Pool::Mean),
-            "map" => Some(Pool::Map),
-            _ => None,
+            "token" => Ok(Pool::Token),
+            "avg" => Ok(Pool::Mean),
+            "map" => Ok(Pool::Map),
+            other => Err(format!("`{other}` is not supported; token, avg and map are")),
         }
     }
 }

@@ -177,9 +177,7 @@ fn override_by(architecture: &mut Architecture, arguments: &Fields) -> Result<()
 }
 
 fn pool(config: &Fields) -> Result<Pool, Error> {
-    let word = config.text("global_pool", "")?;
-    let unknown = || config.error("global_pool", format!("`{word}` is not supported; token, avg and map are"));
-    Pool::named(&word).ok_or_else(unknown)
+    Pool::named(&config.text("global_pool", "")?).map_err(|reason| config.error("global_pool", reason))
 }
 
 /// What images of a side of `image` pixels go through, by timm's own transform.
