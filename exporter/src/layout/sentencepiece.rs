@@ -6,6 +6,7 @@ use std::path::Path;
 use edgelip_runtime::onnx::wire::{self, Field};
 use serde_json::{Value, json};
 
+use super::tokenizer::replace;
 use crate::error::Error;
 
 /// Fields of SentencePiece's `ModelProto` and the messages in it.
@@ -40,7 +41,7 @@ pub(super) fn read(path: &Path) -> Result<Value, Error> {
     if !parts.characters.is_empty() {
         normalizers.push(json!({"type": "Precompiled", "precompiled_charsmap": base64(parts.characters)}));
     }
-    normalizers.push(json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}));
+    normalizers.push(replace(" {2,}", " "));
     normalizers.push(json!({"type": "Strip", "strip_left": true, "strip_right": true}));
     let words = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": true});
     Ok(json!({

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer;
 
-use super::tokenizer::CLEANED;
+use super::tokenizer::{CLEANED, replace};
 use super::{Cleaning, sentencepiece};
 use crate::error::Error;
 use crate::source::Padding;
@@ -64,10 +64,6 @@ pub(super) fn read(place: &Path, cleaning: Cleaning) -> Result<Words, Error> {
     let tokenizer = open(&json)?;
     let padding = self::padding(&tokenizer, &settings, &padding, &path)?;
     Ok(Words { size: tokenizer.get_vocab_size(true), json: tokenizer.to_string(false).map_err(bad)?, padding })
-}
-
-fn replace(pattern: &str, with: &str) -> Value {
-    json!({"type": "Replace", "pattern": {"Regex": pattern}, "content": with})
 }
 
 fn without_punctuation() -> [Value; 3] {

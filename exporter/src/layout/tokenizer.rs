@@ -124,6 +124,11 @@ pub(super) const CLEANED: &[(&str, &str)] = &[
     (r"[\x{201c}-\x{201f}]", "\""),
 ];
 
+/// A step of a `tokenizer.json`'s normalizer: puts `with` in the place of what a regular expression matches.
+pub(super) fn replace(pattern: &str, with: &str) -> Value {
+    json!({"type": "Replace", "pattern": {"Regex": pattern}, "content": with})
+}
+
 /// A `tokenizer.json` of CLIP's kind; `cleaned` are patterns replaced before anything else.
 fn tokenizer(
     path: &Path,
@@ -157,13 +162,8 @@ fn tokenizer(
         Ok::<_, Error>(added)
     };
     let (start_id, end_id) = (id(&start)?, id(&end)?);
-    let cleaning =
-        cleaned.iter().map(|(from, to)| json!({"type": "Replace", "pattern": {"Regex": from}, "content": to}));
-    let common = [
-        json!({"type": "NFC"}),
-        json!({"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}),
-        json!({"type": "Lowercase"}),
-    ];
+    let cleaning = cleaned.iter().map(|(from, to)| replace(from, to));
+    let common = [json!({"type": "NFC"}), replace(r"\s+", " "), json!({"type": "Lowercase"})];
     let normalizers: Vec<Value> = cleaning.chain(common).collect();
     let tokenizer = json!({
         "version": "1.0",
