@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     /// Two synsets in WordNet's format, the second with a pointer between.
-    pub(crate) fn write(folder: &Path) {
+    fn write(folder: &Path) {
         let index = "  1 a licence\ncar n 1 0 1 1 02958343  \nauto n 1 1 @ 1 0 02958343  \nhot_dog n 2 2 @ ~ 2 0 07697537 10187710  \n";
         let data = "  1 a licence\n02958343 06 n 02 car 0 auto 0 000 | a motor vehicle  \n07697537 13 n 01 hot_dog 0 000 | food  \n";
         fs::write(folder.join("index.noun"), index).expect("written");
