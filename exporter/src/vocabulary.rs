@@ -67,8 +67,7 @@ impl Vocabulary {
     /// # Errors
     /// [`Error::Host`] if one is empty, spans lines or is there twice.
     pub fn of_names(origin: &str, names: Vec<String>) -> Result<Vocabulary, Error> {
-        let set = LabelSet::from_names(origin, &names)?;
-        let names: Vec<String> = set.labels().iter().map(|label| label.name.clone()).collect();
+        let names = LabelSet::from_names(origin, &names)?.names();
         Ok(Vocabulary { synsets: vec![None; names.len()], names })
     }
 
@@ -139,7 +138,7 @@ fn entries(path: &Path) -> Result<Vec<Entry>, Error> {
         }
     }
     let set = LabelSet::resolve(path)?;
-    Ok(set.labels().iter().map(|label| Entry { synset: None, name: Some(label.name.clone()) }).collect())
+    Ok(set.names().into_iter().map(|name| Entry { synset: None, name: Some(name) }).collect())
 }
 
 /// `key`, `key name`, `key<tab>name` or `key<tab>count<tab>name`.

@@ -52,7 +52,7 @@ impl Wanted {
 
     /// Gives a model rows of the right size without running anything, to know how large the file gets.
     pub fn attach_blank(&self, model: &mut OnnxModel<'_>, config: &ModelConfig) -> Result<()> {
-        let names: Vec<String> = self.labels.labels().iter().map(|label| label.name.clone()).collect();
+        let names = self.labels.names();
         let rows: Vec<f32> =
             (0..names.len() * config.embedding).map(|i| if i % config.embedding == 0 { 1.0 } else { 0.0 }).collect();
         Ok(attach_labels(

@@ -91,6 +91,6 @@ fn chosen(labels: &Path, vocabulary: &Vocabulary, net: Option<&WordNet>) -> Resu
     if let Some(label) = set.labels().iter().find(|label| !label.prompts.is_empty()) {
         bail!("{origin}: label `{}` has prompts, but labels are rows of the classifier here", label.name);
     }
-    let names: Vec<String> = set.labels().iter().map(|label| label.name.clone()).collect();
+    let names = set.names();
     Ok((vocabulary.rows(&origin, &names, net)?, names))
 }

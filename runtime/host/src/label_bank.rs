@@ -42,7 +42,7 @@ impl LabelBank {
             done += 1;
             progress(done);
         })?;
-        let names: Vec<String> = set.labels().iter().map(|label| label.name.clone()).collect();
+        let names = set.names();
         let used = set.labels().iter().any(|label| label.prompts.is_empty());
         let templates = if used { templates.to_vec() } else { Vec::new() };
         Ok(LabelBank { lines: names.join("\n"), names, rows, embedding, templates })

@@ -74,6 +74,11 @@ impl LabelSet {
         &self.0
     }
 
+    /// What is shown for each of them.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|label| label.name.clone()).collect()
+    }
+
     fn checked(origin: &str, labels: Vec<Label>) -> Result<Self, Error> {
         if labels.is_empty() {
             return Err(Error::labels(origin, "no labels"));

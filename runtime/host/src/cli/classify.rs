@@ -116,9 +116,7 @@ fn label_source(args: &Args) -> Result<LabelSource> {
     };
     match &args.text {
         Some(text) => Ok(LabelSource::Bank(make_bank(text, &set, &args.templates.read()?, &args.engine)?)),
-        None if args.engine.name != EngineName::Native => {
-            Ok(LabelSource::Names(set.labels().iter().map(|label| label.name.clone()).collect()))
-        }
+        None if args.engine.name != EngineName::Native => Ok(LabelSource::Names(set.names())),
         None => bail!("labels need a text tower: give it with --text"),
     }
 }
