@@ -58,7 +58,7 @@ impl Vocabulary {
             })?);
         }
         let synsets: Vec<Option<u32>> = entries.iter().map(|entry| entry.synset).collect();
-        tell_apart(&mut names, &synsets);
+        tell_apart(&mut names, |row| synsets[row].map(|synset| format!("n{synset:08}")));
         Ok(Vocabulary { names, synsets })
     }
 
@@ -159,13 +159,13 @@ fn synset(key: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// Puts the synset behind names that several rows have.
-fn tell_apart(names: &mut [String], synsets: &[Option<u32>]) {
+/// Puts what a row is called otherwise behind a name that several rows have: there are two kinds of cranes.
+pub(crate) fn tell_apart(names: &mut [String], otherwise: impl Fn(usize) -> Option<String>) {
     let mut count: HashMap<String, usize> = HashMap::new();
     names.iter().for_each(|name| *count.entry(name.clone()).or_default() += 1);
-    for (name, synset) in names.iter_mut().zip(synsets) {
-        if let Some(synset) = synset.filter(|_| count.get(name).is_some_and(|&count| count > 1)) {
-            *name = format!("{name} (n{synset:08})");
+    for (row, name) in names.iter_mut().enumerate().filter(|(_, name)| count[name.as_str()] > 1) {
+        if let Some(other) = otherwise(row) {
+            *name = format!("{name} ({other})");
         }
     }
 }

@@ -1,7 +1,5 @@
 //! timm's `config.json`: architecture, arguments that change it, and what images go through.
 
-use std::collections::HashMap;
-
 use edgelip_runtime::image::{Centre, Filter, Preprocess, Resize};
 use edgelip_runtime::plan::MAX_BLOCKS;
 
@@ -12,6 +10,7 @@ use super::preprocess::channels;
 use super::timm_architecture::{Architecture, Pool};
 use crate::error::Error;
 use crate::source::Activation;
+use crate::vocabulary::tell_apart;
 
 /// Arguments of a model that its tensors show, or that only matter in training.
 const SHOWN: [&str; 24] = [
@@ -112,15 +111,9 @@ pub(super) fn class_names(config: &Fields, key: &str, rows: usize) -> Result<Opt
     let names = names.collect::<Result<Vec<&str>, Error>>()?;
     let descriptions = config.get("label_descriptions");
     let spoken = |name: &str| descriptions.and_then(|all| all.get(name)?.as_str()).unwrap_or(name).to_owned();
-    let all: Vec<String> = names.iter().map(|name| spoken(name)).collect();
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    all.iter().for_each(|shown| *counts.entry(shown).or_default() += 1);
-    // Two kinds of cranes are told apart by what they are called otherwise.
-    let told = all.iter().zip(&names).map(|(shown, name)| match counts[shown.as_str()] {
-        1 => shown.clone(),
-        _ => format!("{shown} ({name})"),
-    });
-    Ok(Some(told.collect()))
+    let mut shown: Vec<String> = names.iter().map(|name| spoken(name)).collect();
+    tell_apart(&mut shown, |row| Some(names[row].to_owned()));
+    Ok(Some(shown))
 }
 
 /// Refuses a name that says another activation than the weights were trained with: timm does as the name says, and accuracy falls silently.
