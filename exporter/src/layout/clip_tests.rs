@@ -1,17 +1,14 @@
 //! Checkpoints of a made-up CLIP: complete, reduced, and damaged in one place.
 
-use std::collections::BTreeMap;
 use std::fs;
 
-use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::layout::crafted::{self, Shapes};
 use crate::layout::{Layout, Options};
 use crate::source::{Activation, Source, TextPooling};
-
-type Shapes = BTreeMap<String, Vec<usize>>;
 
 fn config() -> Value {
     json!({
@@ -50,18 +47,8 @@ fn towers(config: &Value) -> Towers {
 }
 
 fn folder(config: &Value, shapes: &Shapes) -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::write(folder.path().join("config.json"), config.to_string()).expect("written");
+    let folder = crafted::folder(Some(("config.json", config)), "model.safetensors", shapes);
     fs::write(folder.path().join("preprocessor_config.json"), r#"{"size": 32, "crop_size": 32}"#).expect("written");
-    let data: Vec<Vec<u8>> = shapes
-        .values()
-        .map(|shape| (0..shape.iter().product::<usize>()).flat_map(|i| (i as f32 * 0.5).to_le_bytes()).collect())
-        .collect();
-    let views = shapes
-        .iter()
-        .zip(&data)
-        .map(|((name, shape), data)| (name, TensorView::new(Dtype::F32, shape.clone(), data).expect("a valid view")));
-    fs::write(folder.path().join("model.safetensors"), serialize(views, None).expect("serialisable")).expect("written");
     folder
 }
 
