@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use edgelip_runtime::plan::MAX_BLOCKS;
 use serde_json::Value;
 
+use super::clip_config::norm_eps;
 use super::fields::Fields;
 use crate::error::Error;
 use crate::source::{Activation, NormPlace, TextConfig, TextPooling};
@@ -107,10 +108,7 @@ pub(super) fn tower(config: &Fields, pooling: TextPooling) -> Result<TextConfig,
     if activation != "gelu" {
         return Err(config.error(keys.activation, format!("activation `{activation}` is not supported; `gelu` is")));
     }
-    let eps = config.number("layer_norm_eps", 1e-12)?;
-    if !(eps > 0.0 && eps < 1.0) {
-        return Err(config.error("layer_norm_eps", format!("{eps} is not between 0 and 1")));
-    }
+    let norm_eps = norm_eps(config, 1e-12)?;
     Ok(TextConfig {
         context: config.size("max_position_embeddings", 512)?,
         vocabulary: config.size("vocab_size", 30522)?,
@@ -119,7 +117,7 @@ pub(super) fn tower(config: &Fields, pooling: TextPooling) -> Result<TextConfig,
         blocks,
         mlp: config.size(keys.mlp, 3072)?,
         activation: Activation::Gelu,
-        norm_eps: eps as f32,
+        norm_eps,
         norm: NormPlace::Post,
         eot: 0,
         pooling,
