@@ -1,6 +1,7 @@
 """Runs the built binaries and holds embeddings against each other."""
 
 import argparse
+import json
 import subprocess
 import tempfile
 import time
@@ -70,6 +71,14 @@ def embed(edgelip: Path, model: Path, images: list[Path], out: Path, *more: str)
     """Rows of `edgelip embed` for images."""
     must([edgelip, "embed", *images, "--model", model, "-o", out, "--force", *more])
     return np.load(out)
+
+
+def scores(edgelip: Path, model: Path, images: list[Path], count: int) -> list[dict[str, float]]:
+    """The scores of each image's `count` best labels, by `edgelip classify`."""
+    ran = must([edgelip, "classify", *images, "--model", model, "--top", count, "--json"])
+    reports = json.loads(ran.out)
+    assert len(reports) == len(images), (len(reports), len(images))
+    return [{entry["label"]: entry["score"] for entry in report["labels"]} for report in reports]
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:

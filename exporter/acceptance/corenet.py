@@ -211,12 +211,6 @@ def same_pixels(checks, arguments, name: str, vision: Path, images: list[Path], 
     checks.check(f"{name}: preprocessing", different == 0 and far < 1e-6, f"{different} bytes differ, normalised by at most {far:.1e}")
 
 
-def scores_of(arguments, vision: Path, path: Path, count: int) -> dict[str, float]:
-    """All scores of a photo."""
-    ran = binaries.must([arguments.edgelip, "classify", path, "--model", vision, "--top", count, "--json"])
-    return {entry["label"]: entry["score"] for entry in json.loads(ran.out)[0]["labels"]}
-
-
 @torch.no_grad()
 def classifier(checks, arguments, blocks: int, images: list[Path], work: Path) -> None:
     """CatLIP: features, logits and scores of all rows, and of those that a list of labels chooses."""
@@ -246,8 +240,7 @@ def classifier(checks, arguments, blocks: int, images: list[Path], work: Path) -
         far = float(np.abs(engine - logits.numpy()).max() / logits.std())
         checks.check(f"{name}: logits, onnxruntime – PyTorch", far < 1e-3, f"by at most {far:.1e} of their deviation")
         expected, worst = torch.sigmoid(logits).numpy(), 0.0
-        for path, wanted in zip(images, expected):
-            found = scores_of(arguments, vision, path, CLASSES)
+        for found, wanted in zip(binaries.scores(arguments.edgelip, vision, images, CLASSES), expected):
             worst = max(worst, *(abs(found[name] - score) for (_, name), score in zip(pairs, wanted)))
         checks.check(f"{name}: scores of {CLASSES} labels", worst <= SCORES, f"largest difference {worst:.2e}")
         if arguments.source:
@@ -263,8 +256,7 @@ def classifier(checks, arguments, blocks: int, images: list[Path], work: Path) -
     binaries.must([*export, "--preprocess", "corenet,resize=232", "--labels", labels, "--score", "softmax"])
     batch = torch.stack([pixels(path, 224, 232) for path in images])
     expected, worst = rows(model.features(batch))[:, chosen].softmax(-1).numpy(), 0.0
-    for path, wanted in zip(images, expected):
-        found = scores_of(arguments, vision, path, len(chosen))
+    for found, wanted in zip(binaries.scores(arguments.edgelip, vision, images, len(chosen)), expected):
         worst = max(worst, *(abs(found[label] - score) for label, score in zip(labels.read_text().splitlines(), wanted)))
     checks.check("CatLIP: rows of four labels, by name and by synset", worst <= SCORES, f"largest difference {worst:.2e}")
     refusals(checks, arguments, export[:4], vocabulary, wordnet, work)
@@ -314,9 +306,8 @@ def patches_only(checks, arguments, blocks: int, images: list[Path], work: Path)
     native = binaries.embed(arguments.edgelip, vision, images, work / "rows.npy")
     checks.near("no class token: features, runtime – PyTorch", native, features.numpy(), LEAST, LEAST)
     expected, worst = rows(features).softmax(-1).numpy(), 0.0
-    for path, wanted in zip(images, expected):
-        found = list(scores_of(arguments, vision, path, 1000).values())
-        worst = max(worst, float(np.abs(np.sort(found) - np.sort(wanted)).max()))
+    for found, wanted in zip(binaries.scores(arguments.edgelip, vision, images, 1000), expected):
+        worst = max(worst, float(np.abs(np.sort(list(found.values())) - np.sort(wanted)).max()))
     checks.check("no class token: scores of ImageNet's classes", worst <= SCORES, f"largest difference {worst:.2e}")
 
 
@@ -355,8 +346,7 @@ def clip(checks, arguments, blocks: int, images: list[Path], work: Path) -> None
         checks.near("CLIP: text, PyTorch – corenet's code", expected, own.numpy(), SAME, SAME)
     prompts = model.text_encoder(tokens([TEMPLATE.format(label) for label in LABELS]))
     scores, worst = (model.logit_scale.exp().clamp(max=100) * image @ prompts.T).softmax(-1).numpy(), 0.0
-    for path, wanted in zip(images, scores):
-        found = scores_of(arguments, vision, path, len(LABELS))
+    for found, wanted in zip(binaries.scores(arguments.edgelip, vision, images, len(LABELS)), scores):
         worst = max(worst, *(abs(found[label] - score) for label, score in zip(LABELS, wanted)))
     checks.check("CLIP: scores", worst <= SCORES, f"largest difference {worst:.2e}")
     same_pixels(checks, arguments, "CLIP", vision, images, 224, 224, work)

@@ -162,10 +162,8 @@ def check_images(checks, arguments, what: str, vision: Path, pixels: torch.Tenso
 
 def check_scores(checks, arguments, what: str, vision: Path, labels: list[str], kind: str, expected: torch.Tensor, images: list[Path]) -> None:
     """Holds scores against a library's, `[images, labels]`."""
-    ran = binaries.must([arguments.edgelip, "classify", *images, "--model", vision, "--top", len(labels), "--json"])
     far = 0.0
-    for report, row in zip(json.loads(ran.out), expected.tolist()):
-        found = {entry["label"]: entry["score"] for entry in report["labels"]}
+    for found, row in zip(binaries.scores(arguments.edgelip, vision, images, len(labels)), expected.tolist()):
         far = max(far, *(abs(found[label] - score) for label, score in zip(labels, row)))
     checks.check(f"{what}: scores", far <= SCORES, f"{kind}, largest difference {far:.2e}")
 
