@@ -5,7 +5,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +104,19 @@ class Checks:
         cosine = cosines(a, b)
         good = bool(np.isfinite(cosine).all() and np.median(cosine) >= median and cosine.min() >= worst)
         self.check(what, good, f"median {np.median(cosine):.7f}  worst {cosine.min():.7f}")
+
+    def pixels(
+        self, what: str, edgelip: Path, model: Path, images: list[Path], expected: Iterable[tuple[np.ndarray, np.ndarray]], out: Path
+    ) -> None:
+        """What `edgelip preprocess` makes of images against their expected bytes, which must be the same, and normalised pixels."""
+        different, far = 0, 0.0
+        for path, (cropped, normalised) in zip(images, expected, strict=True):
+            preprocess = [edgelip, "preprocess", path, "--model", model, "-o", out, "--force"]
+            must([*preprocess, "--u8"])
+            different += int((np.load(out) != cropped).sum())
+            must(preprocess)
+            far = max(far, float(np.abs(np.load(out) - normalised).max()))
+        self.check(f"{what}: preprocessing", different == 0 and far < 1e-6, f"{different} bytes differ, normalised by at most {far:.1e}")
 
     def exit(self) -> None:
         """Ends with 0 if all was well, else with 1."""

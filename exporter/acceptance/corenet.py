@@ -202,13 +202,8 @@ def synsets(wordnet: Path | None, work: Path) -> tuple[Path, list[tuple[str, str
 
 def same_pixels(checks, arguments, name: str, vision: Path, images: list[Path], side: int, resize: int, work: Path) -> None:
     """Holds preprocessing against corenet's, byte by byte and normalised."""
-    different, far = 0, 0.0
-    for path in images:
-        binaries.must([arguments.edgelip, "preprocess", path, "--model", vision, "-o", work / "u8.npy", "--u8", "--force"])
-        different += int((np.load(work / "u8.npy") != prepared(path, side, resize)).sum())
-        binaries.must([arguments.edgelip, "preprocess", path, "--model", vision, "-o", work / "f32.npy", "--force"])
-        far = max(far, float(np.abs(np.load(work / "f32.npy") - pixels(path, side, resize).numpy()).max()))
-    checks.check(f"{name}: preprocessing", different == 0 and far < 1e-6, f"{different} bytes differ, normalised by at most {far:.1e}")
+    expected = [(prepared(path, side, resize), pixels(path, side, resize).numpy()) for path in images]
+    checks.pixels(name, arguments.edgelip, vision, images, expected, work / "pixels.npy")
 
 
 @torch.no_grad()

@@ -118,13 +118,7 @@ def check(checks, arguments, what: str, checkpoint: Path, more: list, expected: 
         worst = max(worst, *(abs(found[label] - score) for label, score in zip(LABELS, wanted)))
     checks.check(f"{what}: scores", worst <= (SCORES if least == LEAST else 10 * SCORES), f"largest difference {worst:.2e}")
 
-    different, far = 0, 0.0
-    for i, path in enumerate(images):
-        binaries.must([arguments.edgelip, "preprocess", path, "--model", vision, "-o", rows, "--u8", "--force"])
-        different += int((np.load(rows) != expected["u8"][i]).sum())
-        binaries.must([arguments.edgelip, "preprocess", path, "--model", vision, "-o", rows, "--force"])
-        far = max(far, float(np.abs(np.load(rows) - expected["pixels"][i]).max()))
-    checks.check(f"{what}: preprocessing", different == 0 and far < 1e-6, f"{different} bytes differ, normalised by at most {far:.1e}")
+    checks.pixels(what, arguments.edgelip, vision, images, zip(expected["u8"], expected["pixels"]), rows)
 
 
 def openai(model: torch.nn.Module, path: Path) -> torch.nn.Module:

@@ -136,16 +136,10 @@ def cropped(transform, image: Image.Image) -> np.ndarray:
 
 def check_pixels(checks, arguments, what: str, vision: Path, transform, images: list[Path], rows: Path) -> torch.Tensor:
     """Holds bytes and normalised pixels against a library's transform; the pixels."""
-    pixels, different, far = [], 0, 0.0
-    for path in images:
-        image = Image.open(path).convert("RGB")
-        pixels.append(transform(image))
-        binaries.must([arguments.edgelip, "preprocess", path, "--model", vision, "-o", rows, "--u8", "--force"])
-        different += int((np.load(rows) != cropped(transform, image)).sum())
-        binaries.must([arguments.edgelip, "preprocess", path, "--model", vision, "-o", rows, "--force"])
-        far = max(far, float(np.abs(np.load(rows) - pixels[-1].numpy()).max()))
-    checks.check(f"{what}: preprocessing", different == 0 and far < 1e-6, f"{different} bytes differ, normalised by at most {far:.1e}")
-    return torch.stack(pixels)
+    opened = [Image.open(path).convert("RGB") for path in images]
+    pixels = torch.stack([transform(image) for image in opened])
+    checks.pixels(what, arguments.edgelip, vision, images, zip((cropped(transform, image) for image in opened), pixels.numpy()), rows)
+    return pixels
 
 
 def check_images(checks, arguments, what: str, vision: Path, pixels: torch.Tensor, expected: torch.Tensor, images: list[Path], rows: Path) -> None:
