@@ -64,8 +64,8 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         provenance: Provenance::default(),
     };
     let lower_case = bert_config::lower_cases(&modules.transformer)?;
-    let words = Words { place: modules.transformer, config: path, lower_case };
-    Ok(Parts { model, tensors, position: position::Rule::Bicubic, words })
+    let words = Words { lower_case, ..Words::new(modules.transformer, path) };
+    Ok(Parts { model, tensors, position: position::Rule::Bicubic, words, class_names: None })
 }
 
 /// What gain and bias of a norm are called; checkpoints that come from TensorFlow have other names.

@@ -31,7 +31,7 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         let problem = format!(
             "is a {class}, which lacks the projection into the space of images and texts: save a {class}WithProjection or a CLIPModel"
         );
-        return Err(Error::Tensors { path: checkpoint.path().into(), problems: vec![problem] });
+        return Err(Error::tensors(checkpoint.path(), problem));
     }
     let vision = vision.filter(|_| neither || holds("vision_model.") || holds("visual_projection."));
     let text = text.filter(|_| holds("text_model.") || holds("text_projection."));
@@ -76,8 +76,9 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         logit_bias: 0.0,
         provenance: Provenance::default(),
     };
-    let words = Words { place: found.folder.clone(), config: path, lower_case: None };
-    Ok(Parts { model, tensors, position: position::Rule::Bicubic, words })
+    let words = Words::new(&found.folder, path);
+    let class_names = (family == "catlip").then_some("id2label");
+    Ok(Parts { model, tensors, position: position::Rule::Bicubic, words, class_names })
 }
 
 /// The factor whose logarithm a tensor holds.

@@ -119,8 +119,8 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         logit_bias: 0.0,
         provenance: Provenance::default(),
     };
-    let words = Words { place: found.folder.clone(), config: found.checkpoint.path().into(), lower_case: None };
-    Ok(Parts { model, tensors, position: position::Rule::Sequence, words })
+    let words = Words::new(&found.folder, found.checkpoint.path());
+    Ok(Parts { model, tensors, position: position::Rule::Sequence, words, class_names: None })
 }
 
 /// A checkpoint whose shapes are asked for.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::fields::Fields;
-use super::{Options, Parts, bert, bert_config, clip, corenet, dual, mlip, open_clip, siglip, timm};
+use super::{Options, Parts, bert, bert_config, clip, corenet, dual, open_clip, siglip, timm};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 
@@ -27,17 +27,17 @@ const LAYOUTS: &[Row] = &[
     },
     Row { name: "OpenAI CLIP", is: is_openai, open: open_clip::open_openai },
     Row {
-        name: open_clip::NAME,
+        name: "open_clip",
         is: |found| {
             found.has(open_clip::CONVOLUTION) && found.holds(RESIDUAL_BLOCKS) || found.holds("visual.trunk.blocks.")
         },
         open: open_clip::open,
     },
-    Row { name: timm::NAME, is: |found| found.has(timm::FUSED) || !found.architecture.is_empty(), open: timm::open },
+    Row { name: "timm ViT", is: |found| found.has(timm::FUSED) || !found.architecture.is_empty(), open: timm::open },
     Row { name: "MobileCLIP-B", is: corenet::is_mobile, open: corenet::open },
     Row { name: "corenet ViT", is: corenet::is, open: corenet::open },
     Row { name: "MLIP of edgelip-train", is: |found| found.model_type == "mlip", open: clip::open },
-    Row { name: mlip::CLASSIFIER, is: |found| found.model_type == "catlip", open: clip::open },
+    Row { name: "CatLIP of edgelip-train", is: |found| found.model_type == "catlip", open: clip::open },
     Row { name: "Hugging Face dual encoder", is: |found| found.model_type == dual::MODEL_TYPE, open: dual::open },
     Row {
         name: "Hugging Face SigLIP",

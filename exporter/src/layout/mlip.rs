@@ -11,9 +11,6 @@ use crate::error::Error;
 use crate::schedule::Shape;
 use crate::source::{Convolution, Guide, Merging, Readout, VisionConfig};
 
-/// What people call a classifier of the trainer's.
-pub(super) const CLASSIFIER: &str = "CatLIP of edgelip-train";
-
 /// `stem_widths`: one 3×3 convolution of stride 2 for each, so that they agree with `patch_size`.
 pub(super) fn stem(config: &Fields, width: usize, patch: usize) -> Result<Vec<Convolution>, Error> {
     const KEY: &str = "stem_widths";

@@ -71,6 +71,8 @@ struct Parts {
     /// How patches get their places in images of another size.
     position: position::Rule,
     words: Words,
+    /// The key of the configuration that says what the rows of a classifier are called, if there is one.
+    class_names: Option<&'static str>,
 }
 
 /// Where texts become token ids, and what that has to agree with.
@@ -82,6 +84,15 @@ struct Words {
     config: PathBuf,
     /// What says that capitals do not matter, if anything does.
     lower_case: Option<PathBuf>,
+    /// For a SigLIP's texts.
+    cleaning: Cleaning,
+}
+
+impl Words {
+    /// As most layouts have them.
+    fn new(place: impl Into<PathBuf>, config: impl Into<PathBuf>) -> Self {
+        Words { place: place.into(), config: config.into(), lower_case: None, cleaning: Cleaning::ByTokenizer }
+    }
 }
 
 /// What becomes of texts before a SigLIP's tokenizer sees them.
@@ -152,12 +163,7 @@ impl Layout {
     /// # Errors
     /// [`Error::Config`] if it has names, but not one for each row.
     pub fn class_names(&self) -> Result<Option<Vec<String>>, Error> {
-        let key = match self.name {
-            timm::NAME => "label_names",
-            mlip::CLASSIFIER => "id2label",
-            _ => return Ok(None),
-        };
-        let Some(rows) = self.classes() else { return Ok(None) };
+        let (Some(key), Some(rows)) = (self.parts.class_names, self.classes()) else { return Ok(None) };
         let config = Fields::read(&self.checkpoint.folder().join(timm::CONFIG))?;
         timm_config::class_names(&config, key, rows)
     }
@@ -224,10 +230,9 @@ impl Layout {
     /// configuration, or does not do what the configuration asks for.
     pub fn tokenizer(&mut self) -> Result<String, Error> {
         let Some(text) = &mut self.parts.model.text else { return Err(Error::NoTower("a text")) };
-        let Words { place, config, lower_case } = &self.parts.words;
+        let Words { place, config, lower_case, cleaning } = &self.parts.words;
         if let TextPooling::Last(padding) = &mut text.pooling {
-            let cleaning = if self.name == open_clip::NAME { Cleaning::Canonical } else { Cleaning::ByTokenizer };
-            let words = siglip_tokenizer::read(place, cleaning)?;
+            let words = siglip_tokenizer::read(place, *cleaning)?;
             *padding = words.padding;
             if words.size <= text.vocabulary && (padding.id as usize) < text.vocabulary {
                 return Ok(words.json);

@@ -9,15 +9,13 @@ use super::detect::Found;
 use super::fields::Fields;
 use super::open_clip_config::{self, HEAD, NORM_EPS, Projection};
 use super::tensors::{Expected, View, is_batch_count, match_tensors, matrix, push, push_pair, push_view, scalar};
-use super::{Parts, Words, open_clip_timm, position};
+use super::{Cleaning, Parts, Words, open_clip_timm, position};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::source::{
     Activation, ModelConfig, NormPlace, PreprocessConfig, Provenance, Score, TextConfig, TextPooling, VisionConfig,
 };
 
-/// What people call the layout.
-pub(super) const NAME: &str = "open_clip";
 /// The tensor that tells an image tower of this layout.
 pub(super) const CONVOLUTION: &str = "visual.conv1.weight";
 /// Numbers that OpenAI's archives hold beside the weights, as tensors.
@@ -262,8 +260,8 @@ fn parts(found: &Found, model: Model) -> Result<Parts, Error> {
         logit_bias,
         provenance: Provenance::default(),
     };
-    let words = Words { place: found.folder.clone(), config: checkpoint.path().into(), lower_case: None };
-    Ok(Parts { model, tensors, position: position::Rule::Antialiased, words })
+    let words = Words { cleaning: Cleaning::Canonical, ..Words::new(&found.folder, checkpoint.path()) };
+    Ok(Parts { model, tensors, position: position::Rule::Antialiased, words, class_names: None })
 }
 
 fn vision_tensors(vision: &VisionConfig, embedding: usize, expected: &mut Vec<Expected>) {

@@ -88,8 +88,8 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         logit_bias: if scalars { scalar(checkpoint, "logit_bias")? } else { 0.0 },
         provenance: Provenance::default(),
     };
-    let words = Words { place: found.folder.clone(), config: path, lower_case: None };
-    Ok(Parts { model, tensors, position: position::Rule::Bicubic, words })
+    let words = Words::new(&found.folder, path);
+    Ok(Parts { model, tensors, position: position::Rule::Bicubic, words, class_names: None })
 }
 
 /// What the names of a tower lack that was saved by itself: newer transformers leave it out.

@@ -13,8 +13,6 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::source::{Head, ModelConfig, Pooling, Provenance, Score, VisionConfig};
 
-/// What people call the layout.
-pub(super) const NAME: &str = "timm ViT";
 /// The tensor that tells a transformer of timm's.
 pub(super) const FUSED: &str = "blocks.0.attn.qkv.weight";
 
@@ -319,8 +317,8 @@ pub(super) fn open(found: &Found) -> Result<Parts, Error> {
         logit_bias: 0.0,
         provenance: Provenance::default(),
     };
-    let words = Words { place: found.folder.clone(), config: path, lower_case: None };
-    Ok(Parts { model, tensors, position: position::Rule::Antialiased, words })
+    let words = Words::new(&found.folder, path);
+    Ok(Parts { model, tensors, position: position::Rule::Antialiased, words, class_names: Some("label_names") })
 }
 
 #[cfg(test)]
