@@ -37,6 +37,7 @@ mod polynomials;
 mod pool;
 #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
 mod radices;
+mod resample;
 mod rows;
 mod shape;
 #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
@@ -63,6 +64,7 @@ pub use parallel::{Parallel, Single, for_each_chunk};
 pub use part::{Part, Pieces};
 #[cfg(feature = "std")]
 pub use pool::Pool;
+pub use resample::{FRACTION, TAPS};
 pub use rows::{Rows, RowsMut};
 pub use shape::Shape;
 pub use step::Step;

@@ -42,6 +42,12 @@ pub(crate) struct Table {
     pub pair_scores: unsafe fn(pairing: &Pairing, scores: &mut [f32]) -> f32,
     /// Transposes at most 16 of the rows into a panel `[width, 16]`, each times its factor; zeros for those that lack.
     pub pack_panel: unsafe fn(x: Rows, rows: Range<usize>, factors: &[f32; LANES], panel: &mut [f32]),
+    /// Takes the channels of a line `[pixels, 3]` apart.
+    pub split_channels: unsafe fn(line: &[u8], planes: [&mut [u8]; 3]),
+    /// Filters a line into pixels, by `entry` words of the table for each: first column, number of columns, weights with zeros behind them.
+    pub filter_line: unsafe fn(planes: [&[u8]; 3], table: &[i32], entry: usize, out: &mut [[u8; 3]]),
+    /// `sums += weight · line`
+    pub add_line: unsafe fn(sums: &mut [i32], line: &[u8], weight: i32),
 }
 
 /// Some panels of a layer for some of its rows.

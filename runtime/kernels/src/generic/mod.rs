@@ -7,6 +7,7 @@ pub(crate) mod fourier;
 mod lanes;
 pub(crate) mod linear;
 mod pairing;
+pub(crate) mod resample;
 mod vector;
 
 use crate::table::Table;
@@ -28,4 +29,7 @@ pub(crate) const TABLE: Table = Table {
     scaled: vector::scaled,
     pair_scores: pairing::scores,
     pack_panel: pairing::pack,
+    split_channels: resample::split_channels,
+    filter_line: resample::filter_line,
+    add_line: resample::add_line,
 };

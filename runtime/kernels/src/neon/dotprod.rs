@@ -20,6 +20,7 @@ impl DotProduct {
 impl Integer for DotProduct {
     const ROWS: usize = 6;
     const PANELS: usize = 1;
+    const RUN: usize = 256;
     const SIGNED: bool = true;
 
     type Sums = Quarters<int32x4_t>;

@@ -20,6 +20,7 @@ impl Widening {
 impl Integer for Widening {
     const ROWS: usize = 2;
     const PANELS: usize = 1;
+    const RUN: usize = 256;
     const SIGNED: bool = true;
     const PAIRS: bool = true;
 

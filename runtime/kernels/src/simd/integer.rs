@@ -124,7 +124,7 @@ pub unsafe fn tile<S: Simd, I: Integer, const M: usize, const N: usize>(s: S, i:
     let whole = steps & !3;
     while step < whole {
         ahead.hint::<S>();
-        let end = whole.min(step + S::RUN / 4);
+        let end = whole.min(step + I::RUN / 4);
         if const { S::NARROW } {
             let rounds = (end - step) / 8;
             for _ in 0..rounds {

@@ -36,7 +36,7 @@ pub fn block<I: Isa>(isa: I, block: &Block) {
 fn floats<I: Isa, W: Weight>(isa: I, block: &Block, weights: &[W]) {
     const { assert!(I::Vector::ROWS * I::Vector::PANELS <= TILE && I::Vector::PANELS * LANES <= ZEROS.len()) }
     let inputs = block.layer.inputs;
-    let runs = tile::runs::<I::Vector>(inputs);
+    let runs = inputs.div_ceil(I::Vector::RUN);
     let mut buffer = Sums([[0.0; LANES]; TILE]);
     let mut panel = block.panels.start;
     while panel < block.panels.end {
@@ -44,7 +44,7 @@ fn floats<I: Isa, W: Weight>(isa: I, block: &Block, weights: &[W]) {
         let columns = panel * LANES..(panel + count) * LANES;
         let panels = &weights[columns.start * inputs..columns.end * inputs];
         let bias = bias(block, columns.clone());
-        let mut ahead = Ahead::new(next_panels(weights, block, panels.len()), block.part.len(), runs);
+        let mut ahead = Ahead::new(next_panels(weights, block, panels.len()), block.rows.len(), block.part.len(), runs);
         for band in block.part.clone() {
             let rows = block.bands.band(band);
             let place = place(block, rows.start, &columns, &mut buffer);
@@ -73,7 +73,7 @@ fn integers<I: Isa>(isa: I, block: &Block, weights: &[i8], scale: &[f32], zero: 
     const { assert!(I::Int::ROWS * I::Int::PANELS <= TILE && I::Int::PANELS * LANES <= ZEROS.len()) }
     const { assert!(!I::Int::PAIRS || I::Int::ROWS <= 2, "a pair's activations lie in sixteen bytes") }
     let steps = block.layer.inputs.div_ceil(4);
-    let runs = tile::runs::<I::Vector>(4 * steps);
+    let runs = (4 * steps).div_ceil(I::Int::RUN);
     let mut buffer = Sums([[0.0; LANES]; TILE]);
     let mut panel = block.panels.start;
     while panel < block.panels.end {
@@ -81,7 +81,7 @@ fn integers<I: Isa>(isa: I, block: &Block, weights: &[i8], scale: &[f32], zero: 
         let columns = panel * LANES..(panel + count) * LANES;
         let panels = &weights[columns.start * steps * 4..columns.end * steps * 4];
         let bias = bias(block, columns.clone());
-        let mut ahead = Ahead::new(next_panels(weights, block, panels.len()), block.part.len(), runs);
+        let mut ahead = Ahead::new(next_panels(weights, block, panels.len()), block.rows.len(), block.part.len(), runs);
         for band in block.part.clone() {
             let rows = block.bands.band(band);
             let place = place(block, rows.start, &columns, &mut buffer);

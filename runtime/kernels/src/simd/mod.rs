@@ -12,6 +12,7 @@ pub mod linear;
 pub mod norm;
 pub mod pairing;
 pub mod register;
+pub mod resample;
 pub mod tile;
 pub mod vector;
 
@@ -21,7 +22,7 @@ pub trait Simd: Copy {
     const ROWS: usize;
     /// Most panels of a tile.
     const PANELS: usize;
-    /// Inputs between hints about weights ahead.
+    /// Inputs between hints about weights ahead, a multiple of 4.
     const RUN: usize;
     /// Whether a core runs short of instructions before it runs short of multiply-adds: a loop then does more at a time, and each
     /// row of a tile has a pointer of its own.
@@ -124,6 +125,8 @@ pub trait Integer: Copy {
     const ROWS: usize;
     /// Most panels of a tile.
     const PANELS: usize;
+    /// Inputs between hints about weights ahead, a multiple of 16.
+    const RUN: usize;
     /// Whether activations are bytes around 0, else around 128.
     const SIGNED: bool;
     /// Whether [`Integer::dot_pair`] is less work than two [`Integer::dot`]s.
@@ -243,7 +246,7 @@ macro_rules! table {
         pub(crate) static $table: crate::table::Table = {
             use crate::simd::integer::{self, IntegerTile};
             use crate::simd::tile::{self, FloatTile, Weight};
-            use crate::simd::{Isa, attention, linear, norm, pairing, vector};
+            use crate::simd::{Isa, attention, linear, norm, pairing, resample, vector};
             use crate::table::{Block, Head};
             use crate::{LANES, Pairing, Rows};
             use core::ops::Range;
@@ -348,6 +351,18 @@ macro_rules! table {
                 // SAFETY: the features are enabled here.
                 pairing::pack(unsafe { $vector::assume() }, x, rows, factors, panel);
             }
+            #[target_feature(enable = $features)]
+            fn split_channels(line: &[u8], planes: [&mut [u8]; 3]) {
+                resample::split_channels(line, planes);
+            }
+            #[target_feature(enable = $features)]
+            fn filter_line(planes: [&[u8]; 3], table: &[i32], entry: usize, out: &mut [[u8; 3]]) {
+                resample::filter_line(planes, table, entry, out);
+            }
+            #[target_feature(enable = $features)]
+            fn add_line(sums: &mut [i32], line: &[u8], weight: i32) {
+                resample::add_line(sums, line, weight);
+            }
             crate::table::Table {
                 name: $name,
                 panels: <$vector as crate::simd::Simd>::PANELS,
@@ -365,6 +380,9 @@ macro_rules! table {
                 scaled,
                 pair_scores,
                 pack_panel,
+                split_channels,
+                filter_line,
+                add_line,
             }
         };
     };

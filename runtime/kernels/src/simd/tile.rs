@@ -32,35 +32,40 @@ impl Weight for u16 {
 #[derive(Clone, Copy)]
 pub struct Ahead {
     next: *const u8,
+    /// Cache lines that are left.
+    left: usize,
     /// Cache lines to ask for at a time.
     lines: usize,
 }
 
 impl Ahead {
     /// Nothing.
-    pub const NONE: Ahead = Ahead { next: core::ptr::null(), lines: 0 };
+    pub const NONE: Ahead = Ahead { next: core::ptr::null(), left: 0, lines: 0 };
 
-    /// All of `weights`, in the course of `tiles` tiles of `runs` runs each. A single tile waits for memory itself, and would
-    /// only be held up.
+    /// All of `weights`, in the course of `tiles` tiles of `runs` runs each, for so many rows in all.
     #[inline(always)]
-    pub fn new<W>(weights: &[W], tiles: usize, runs: usize) -> Ahead {
-        if tiles < 2 {
+    pub fn new<W>(weights: &[W], rows: usize, tiles: usize, runs: usize) -> Ahead {
+        // A few rows take weights as fast as memory gives them in order, which hints would only disturb; narrower ones must be widened.
+        if size_of::<W>() == size_of::<f32>() && rows < 8 {
             return Ahead::NONE;
         }
-        let lines = size_of_val(weights).div_ceil(LINE * (tiles * runs).max(1));
-        Ahead { next: weights.as_ptr().cast(), lines }
+        let left = size_of_val(weights).div_ceil(LINE);
+        Ahead { next: weights.as_ptr().cast(), left, lines: left.div_ceil((tiles * runs).max(1)) }
     }
 
     /// What is left after `runs` runs.
     #[inline(always)]
     pub fn after(self, runs: usize) -> Ahead {
-        Ahead { next: self.next.wrapping_add(runs * self.lines * LINE), ..self }
+        let lines = self.left.min(runs * self.lines);
+        Ahead { next: self.next.wrapping_add(lines * LINE), left: self.left - lines, ..self }
     }
 
     /// Asks for the lines of one run.
     #[inline(always)]
     pub fn hint<S: Simd>(&mut self) {
-        for _ in 0..self.lines {
+        let lines = self.left.min(self.lines);
+        self.left -= lines;
+        for _ in 0..lines {
             S::prefetch(self.next);
             self.next = self.next.wrapping_add(LINE);
         }
@@ -69,12 +74,6 @@ impl Ahead {
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
-
-/// Runs in a tile of so many inputs.
-#[inline(always)]
-pub fn runs<S: Simd>(inputs: usize) -> usize {
-    inputs.div_ceil(S::RUN)
-}
 
 /// Operands of a product `y [M, 16 N] = x [M, inputs] · panels [N, inputs, 16]`.
 pub struct FloatTile<W> {
@@ -131,8 +130,6 @@ pub unsafe fn float<S: Simd, W: Weight, const M: usize, const N: usize>(s: S, ti
                 for n in 0..N {
                     sums[m][n] = s.fma_lane::<$lane>($x[m], w[n], sums[m][n]);
                 }
-            }
-            for m in 0..M {
                 for n in 0..N {
                     sums[m][n] = s.settle(sums[m][n]);
                 }

@@ -46,7 +46,7 @@ macro_rules! halves {
 impl Simd for Avx2 {
     const ROWS: usize = 6;
     const PANELS: usize = 1;
-    const RUN: usize = 64;
+    const RUN: usize = 8;
     const NARROW: bool = false;
 
     type V = Halves<__m256>;
@@ -190,6 +190,7 @@ impl Simd for Avx2 {
 impl Integer for Avx2 {
     const ROWS: usize = 4;
     const PANELS: usize = 1;
+    const RUN: usize = 16;
     const SIGNED: bool = true;
 
     type Sums = Halves<__m256i>;
@@ -240,6 +241,7 @@ impl Integer for Avx2 {
 impl Integer for AvxVnni {
     const ROWS: usize = 6;
     const PANELS: usize = 1;
+    const RUN: usize = 16;
     const SIGNED: bool = false;
 
     type Sums = Halves<__m256i>;

@@ -1,3 +1,4 @@
+use core::arch::asm;
 use core::arch::x86_64::*;
 
 use crate::simd::{Integer, Simd};
@@ -28,6 +29,15 @@ impl Vnni {
     }
 }
 
+/// The same value, computed before anything behind it is read from memory.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn settle(mut v: __m512) -> __m512 {
+    // SAFETY: it does nothing.
+    unsafe { asm!("/* {} */", inout(zmm_reg) v, options(nostack, preserves_flags)) }
+    v
+}
+
 /// A method that is one instruction.
 macro_rules! instruction {
     ($name:ident, $instruction:ident $(, $operand:ident)+) => {
@@ -42,7 +52,7 @@ macro_rules! instruction {
 impl Simd for Avx512 {
     const ROWS: usize = 13;
     const PANELS: usize = 2;
-    const RUN: usize = 64;
+    const RUN: usize = 4;
     const NARROW: bool = false;
 
     type V = __m512;
@@ -58,6 +68,13 @@ impl Simd for Avx512 {
     fn load(self, from: &[f32; 16]) -> __m512 {
         // SAFETY: `self` proves the instructions, and sixteen floats are there.
         unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+
+    /// Else the compiler would gather the broadcasts of four steps first, and spill them.
+    #[inline(always)]
+    fn settle(self, v: __m512) -> __m512 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { settle(v) }
     }
 
     #[inline(always)]
@@ -159,7 +176,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn prefetch(address: *const u8) {
         // SAFETY: a hint about any address is harmless.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
 
     #[inline(always)]
@@ -180,6 +197,7 @@ impl Simd for Avx512 {
 impl Integer for Vnni {
     const ROWS: usize = 13;
     const PANELS: usize = 2;
+    const RUN: usize = 16;
     const SIGNED: bool = false;
 
     type Sums = __m512i;
