@@ -39,7 +39,8 @@ impl Kernels {
         core::iter::once(Kernels::generic()).chain(native::available().map(Kernels))
     }
 
-    /// Name of the instruction set: `generic`, `avx2`, `avx2-vnni`, `avx512`, `avx512-vnni`, `neon`, `neon-dotprod`, `cortex-m-dsp`.
+    /// Name of the instruction set: `generic`, `avx2`, `avx2-vnni`, `avx512`, `avx512-vnni`, `neon`, `neon-dotprod`, `neon-i8mm`,
+    /// `cortex-m-dsp`.
     pub fn name(&self) -> &'static str {
         self.0.name
     }

@@ -1,23 +1,29 @@
 use core::arch::aarch64::*;
 use core::arch::asm;
 
+use super::matrix;
 use super::vector::Quarters;
-use crate::simd::Integer;
+use crate::simd::integer::{self, IntegerTile};
+use crate::simd::{Integer, Simd};
 
-/// The dot product of Armv8.2 (Cortex-A55, A75, A76 and later). A value proves that this CPU has it.
+/// The dot product of Armv8.2 (Cortex-A55, A75, A76 and later), and if `MATRIX`, the product of small matrices of Armv8.6 (Cortex-A510,
+/// A710, Neoverse V1 and later) for more than one row. A value proves that this CPU has them.
 #[derive(Clone, Copy)]
-pub struct DotProduct(());
+pub struct Dots<const MATRIX: bool>(());
 
-impl DotProduct {
+pub type DotProduct = Dots<false>;
+pub type MatrixProduct = Dots<true>;
+
+impl<const MATRIX: bool> Dots<MATRIX> {
     /// # Safety
-    /// This CPU has NEON and its dot product.
+    /// This CPU has NEON, its dot product, and if `MATRIX`, its matrix product.
     #[inline(always)]
     pub unsafe fn assume() -> Self {
-        DotProduct(())
+        Dots(())
     }
 }
 
-impl Integer for DotProduct {
+impl<const MATRIX: bool> Integer for Dots<MATRIX> {
     const ROWS: usize = 6;
     const PANELS: usize = 1;
     const RUN: usize = 256;
@@ -97,6 +103,22 @@ impl Integer for DotProduct {
             vst1q_s32(to.add(4), sums.1);
             vst1q_s32(to.add(8), sums.2);
             vst1q_s32(to.add(12), sums.3);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<S: Simd, const M: usize, const N: usize>(
+        self,
+        tile: &IntegerTile,
+        sums: &mut [[Self::Sums; N]; M],
+    ) {
+        // SAFETY: `self` proves the instructions; the rest is the caller's promise.
+        unsafe {
+            if const { MATRIX && M > 1 && N == 1 } {
+                matrix::multiply::<S, _, M, N>(self, tile, sums)
+            } else {
+                integer::multiply::<S, _, M, N>(self, tile, sums)
+            }
         }
     }
 }

@@ -31,16 +31,52 @@ pub struct IntegerTile {
 /// `y`, which nothing else refers to, has `M` rows of `16 N`.
 #[inline(always)]
 pub unsafe fn tile<S: Simd, I: Integer, const M: usize, const N: usize>(s: S, i: I, tile: &IntegerTile) {
-    let steps = tile.steps;
     let mut sums = [[i.start(&[0; LANES]); N]; M];
-    let mut panels = [tile.panels; N];
     for n in 0..N {
-        panels[n] = panels[n].wrapping_add(n * steps * 4 * LANES);
         // SAFETY: `zero` is `16 N` long.
         let start = i.start(unsafe { &*tile.zero.add(n * LANES).cast::<[i32; LANES]>() });
         for m in 0..M {
             sums[m][n] = start;
         }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { i.multiply::<S, M, N>(tile, &mut sums) };
+
+    for_each!(N, n => {
+        // SAFETY: scales and biases are `16 N` long.
+        let (scale, bias) = unsafe {
+            (
+                s.load(&*tile.scale.add(n * LANES).cast::<[f32; LANES]>()),
+                s.load(&*tile.bias.add(n * LANES).cast::<[f32; LANES]>()),
+            )
+        };
+        for_each!(M, m => {
+            let mut integers = [0; LANES];
+            i.store(sums[m][n], &mut integers);
+            // SAFETY: there are `M` scales.
+            let scale = s.mul(s.splat(unsafe { *tile.x_scale.add(m) }), scale);
+            let product = s.add(s.mul(s.load_int(&integers), scale), bias);
+            // SAFETY: `y` has `M` rows of `16 N`, for this tile alone.
+            let y = unsafe { &mut *tile.y.add(m * tile.y_stride + n * LANES).cast::<[f32; LANES]>() };
+            s.store(if tile.accumulate { s.add(s.load(y), product) } else { product }, y);
+        });
+    });
+}
+
+/// Adds a tile's products to its sums, a step of four inputs after the other, or two.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+pub unsafe fn multiply<S: Simd, I: Integer, const M: usize, const N: usize>(
+    i: I,
+    tile: &IntegerTile,
+    sums: &mut [[I::Sums; N]; M],
+) {
+    let steps = tile.steps;
+    let mut panels = [tile.panels; N];
+    for n in 1..N {
+        panels[n] = panels[n].wrapping_add(n * steps * 4 * LANES);
     }
     let mut from = tile.x;
 
@@ -151,26 +187,6 @@ pub unsafe fn tile<S: Simd, I: Integer, const M: usize, const N: usize>(s: S, i:
             single!(2, x);
         }
     }
-
-    for_each!(N, n => {
-        // SAFETY: scales and biases are `16 N` long.
-        let (scale, bias) = unsafe {
-            (
-                s.load(&*tile.scale.add(n * LANES).cast::<[f32; LANES]>()),
-                s.load(&*tile.bias.add(n * LANES).cast::<[f32; LANES]>()),
-            )
-        };
-        for_each!(M, m => {
-            let mut integers = [0; LANES];
-            i.store(sums[m][n], &mut integers);
-            // SAFETY: there are `M` scales.
-            let scale = s.mul(s.splat(unsafe { *tile.x_scale.add(m) }), scale);
-            let product = s.add(s.mul(s.load_int(&integers), scale), bias);
-            // SAFETY: `y` has `M` rows of `16 N`, for this tile alone.
-            let y = unsafe { &mut *tile.y.add(m * tile.y_stride + n * LANES).cast::<[f32; LANES]>() };
-            s.store(if tile.accumulate { s.add(s.load(y), product) } else { product }, y);
-        });
-    });
 }
 
 /// A tile of `rows` rows, at most `ROWS`, and one panel or `PANELS`.

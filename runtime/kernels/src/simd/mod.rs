@@ -168,6 +168,19 @@ pub trait Integer: Copy {
         sums
     }
     fn store(self, sums: Self::Sums, to: &mut [i32; 16]);
+    /// Adds all products of a tile: row by row, unless an instruction takes more than one.
+    ///
+    /// # Safety
+    /// As [`integer::tile`].
+    #[inline(always)]
+    unsafe fn multiply<S: Simd, const M: usize, const N: usize>(
+        self,
+        tile: &integer::IntegerTile,
+        sums: &mut [[Self::Sums; N]; M],
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { integer::multiply::<S, _, M, N>(self, tile, sums) }
+    }
 }
 
 /// An instruction set: its vectors, its integers, and tiles compiled with it. A value proves that this CPU has it.
