@@ -26,6 +26,14 @@ pub fn weight(contents: &mut Contents, name: &str) -> Result<Tensor, Error> {
     }
 }
 
+/// The logarithm of the logit scale: what `calibrate` or `publish` wrote, or else the average of the run; none for a model without.
+pub fn logit_scale(contents: &mut Contents) -> Option<f64> {
+    match contents.word("logit_scale") {
+        Ok(scale) => scale.parse().ok(),
+        Err(_) => contents.take("average.logit_scale").ok().map(|scale| scale.double_value(&[])),
+    }
+}
+
 /// A model to evaluate.
 #[derive(Debug)]
 pub struct Trained {
@@ -84,11 +92,7 @@ impl Trained {
             }
             Ok::<_, Error>(())
         })?;
-        let scale = match contents.word("logit_scale") {
-            Ok(scale) => scale.parse().ok(),
-            Err(_) => contents.take("average.logit_scale").ok().map(|scale| scale.double_value(&[])),
-        };
-        let scale = scale.map_or(1.0, f64::exp);
+        let scale = logit_scale(&mut contents).map_or(1.0, f64::exp);
         Ok(Trained { config, image, text, classifier, scale })
     }
 }

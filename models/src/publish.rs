@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 
 use crate::config::{Config, Objective};
 use crate::error::Error;
+use crate::model::logit_scale;
 use crate::resolution;
 use crate::tensor_file::{self, Contents, replace};
 use crate::wordnet::Vocabulary;
@@ -46,7 +47,7 @@ pub fn publish(
     let mut names: Vec<String> =
         contents.names().filter_map(|name| name.strip_prefix("average.").map(str::to_owned)).collect();
     names.sort();
-    let scale = contents.take("average.logit_scale").ok().map(|scale| scale.double_value(&[]));
+    let scale = logit_scale(&mut contents);
 
     let mut tensors: Vec<(String, Tensor)> = Vec::new();
     for name in names.iter().filter(|name| !TRAINING_ONLY.contains(&name.as_str())) {

@@ -96,6 +96,20 @@ pub fn write(path: &Path, tensors: &[(&str, &Tensor)], metadata: &[(&str, String
     replace(path, &bytes)
 }
 
+/// Writes one word into a file's metadata, in place of an older one of that name. All else stays.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Malformed`] if it is not safetensors.
+pub fn annotate(path: &Path, name: &str, word: &str) -> Result<(), Error> {
+    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let wrong = |error: safetensors::SafeTensorError| Error::malformed(path, error);
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(wrong)?;
+    let mut metadata = header.metadata().clone().unwrap_or_default();
+    metadata.insert(name.to_owned(), word.to_owned());
+    let tensors = SafeTensors::deserialize(&bytes).map_err(wrong)?;
+    replace(path, &safetensors::serialize(tensors.tensors(), Some(metadata)).map_err(wrong)?)
+}
+
 /// Replaces a file's content at once: written beside it, flushed to the disk, then renamed.
 ///
 /// # Errors
@@ -131,6 +145,20 @@ mod tests {
         assert_eq!(read.take("half").unwrap().to_kind(Kind::Float).double_value(&[0]), 1.5);
         assert!(read.take("half").unwrap_err().to_string().contains("no tensor `half`"));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing partial is left");
+    }
+
+    #[test]
+    fn a_word_is_replaced_and_all_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        let tensor = Tensor::from_slice(&[0.1f32, -0.0, f32::MIN_POSITIVE]);
+        write(&path, &[("x", &tensor)], &[("step", "7".into())]).unwrap();
+        for word in ["1.5", "2.5"] {
+            annotate(&path, "scale", word).unwrap();
+            let mut read = read(&path).unwrap();
+            assert_eq!((read.word("step").unwrap(), read.word("scale").unwrap()), ("7", word));
+            assert_eq!(Vec::<f32>::try_from(read.take("x").unwrap()).unwrap(), [0.1, -0.0, f32::MIN_POSITIVE]);
+        }
     }
 
     #[test]

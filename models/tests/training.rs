@@ -146,6 +146,24 @@ fn a_published_model_is_the_average_in_half_precision() {
 }
 
 #[test]
+fn a_calibrated_scale_is_published_and_forgotten_by_a_run_that_goes_on() {
+    let (folder, config) = (tempfile::tempdir().unwrap(), config(Objective::Clip, 20));
+    train(&config, folder.path(), Stop { steps: Some(10), ..Stop::default() });
+    let (run, published) = (folder.path().join("checkpoint.safetensors"), folder.path().join("published"));
+    let scale = || Trained::open(&run, Device::Cpu, None).unwrap().scale;
+    let learned = scale();
+    tensor_file::annotate(&run, "logit_scale", &3.5f64.ln().to_string()).unwrap();
+    assert!((scale() - 3.5).abs() < 1e-9 && (learned - 3.5).abs() > 1.0);
+    publish(&run, &published, None, None).unwrap();
+    let words: serde_json::Value = serde_json::from_slice(&fs::read(published.join("config.json")).unwrap()).unwrap();
+    assert_eq!(words["logit_scale_init_value"], 3.5f64.ln());
+    let out = Trained::open(&published.join("model.safetensors"), Device::Cpu, None).unwrap();
+    assert!((out.scale - 3.5).abs() < 1e-9);
+    train(&config, folder.path(), Stop::default());
+    assert!((scale() - learned).abs() < 1.0, "{}", scale());
+}
+
+#[test]
 fn a_model_published_for_smaller_images_is_the_model_opened_for_them() {
     let (folder, config) = (tempfile::tempdir().unwrap(), config(Objective::Mlip, 200));
     train(&config, folder.path(), Stop::default());

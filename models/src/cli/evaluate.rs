@@ -1,12 +1,13 @@
 //! `edgelip-train evaluate`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use edgelip_models::data::{Dataset, Source, Texts};
 use edgelip_models::evaluate::{Answers, LabelBank, embed, embed_with, likeness};
 use edgelip_models::model::Trained;
-use edgelip_models::text::{Bank, Encoder};
+use edgelip_models::text::Bank;
 use edgelip_models::vision::unit;
 use edgelip_models::wordnet::{Vocabulary, WordNet};
 use serde_json::{Map, Value, json};
@@ -14,6 +15,7 @@ use tch::{Device, Tensor};
 
 use super::comparison::{Measured, compare, print, write_csv, write_pairs};
 use super::model_files::{LabelFiles, TextFiles, device, guard};
+use super::photos::Photos;
 use super::scores;
 use super::variants::{Variant, VariantArgs};
 
@@ -30,16 +32,16 @@ use super::variants::{Variant, VariantArgs};
   edgelip-train evaluate runs/mlip/checkpoint.safetensors --data val.parquet --minilm minilm --rates 0.3,0.5,0.7
   edgelip-train evaluate mlip-tiny/model.safetensors --data val.parquet --probe train-0.parquet --minilm minilm --json
   edgelip-train evaluate mlip-tiny/model.safetensors --data val.parquet --minilm minilm \\
-    --rates 0.2,0.3,0.4,0.5,0.6,0.7 --rule ward,tome --guide 0,0.3 --image 64,56,48,40,32 --equal-macs --csv table.csv")]
+    --rates 0.2,0.3,0.4,0.5,0.6,0.7 --rule ward,tome --guide 0,0.3 --image 64,56,48,40,32 --equal-macs --csv table.csv
+  edgelip-train evaluate mlip-tiny/model.safetensors --data val.parquet --labels everyday.tsv --minilm minilm")]
 pub struct Args {
     /// A run's checkpoint, or a published model
     model: PathBuf,
-    /// Images to score
-    #[arg(long = "data", value_name = "PATH", required = true)]
-    data: Vec<Source>,
+    #[command(flatten)]
+    photos: Photos,
     /// Take only so many of them, evenly spread
     #[arg(long, value_name = "COUNT")]
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
     /// Images of the same classes for the linear probe and the nearest neighbours
     #[arg(long, value_name = "PATH")]
     probe: Vec<Source>,
@@ -80,19 +82,15 @@ pub fn run(args: Args) -> Result<()> {
     }
     let own = Trained::open(&args.model, device(), None)?;
     let variants = args.variants.variants(&own.config)?;
-    let mut dataset = read(&args.data)?;
-    eprintln!("{} images, {}", dataset.items.len(), dataset.skipped);
-    if let Some(limit) = args.limit.filter(|&limit| limit < dataset.items.len()) {
+    let mut dataset = args.photos.read()?;
+    if let Some(limit) = args.limit.map(NonZeroUsize::get).filter(|&limit| limit < dataset.items.len()) {
         let count = dataset.items.len();
         let mut kept = (0..limit).map(|i| i * count / limit).peekable();
         let mut index = 0..;
         dataset.items.retain(|_| kept.next_if_eq(&index.next().unwrap_or_default()).is_some());
         eprintln!("{} of them", dataset.items.len());
     }
-    if dataset.items.is_empty() {
-        bail!("no usable image in --data");
-    }
-    let probe = read(&args.probe)?;
+    let probe = args.photos.named(&args.probe)?;
     let against = against(&args, &own, &dataset)?;
 
     let mut measured: Vec<Measured> = Vec::new();
@@ -117,26 +115,16 @@ pub fn run(args: Args) -> Result<()> {
     print(&measured, args.json)
 }
 
-fn read(sources: &[Source]) -> Result<Dataset> {
-    let mut all = Dataset::default();
-    for source in sources {
-        all.extend(Dataset::read(&source.path)?);
-    }
-    Ok(all)
-}
-
 fn against(args: &Args, model: &Trained, dataset: &Dataset) -> Result<Against> {
     let texts = Texts::collect(dataset, &model.config.templates);
     if model.classifier.is_some() {
+        if args.photos.labels.is_some() {
+            bail!("a catlip model knows its synsets only: leave --labels out");
+        }
         let (net, vocabulary) = args.labels.open()?;
         return Ok(Against::Synsets { net, vocabulary, texts });
     }
-    let tokenizer = args.text.tokenizer(model.config.text.tokens)?;
-    let encoder: &dyn Encoder = match &model.text {
-        Some(own) => own,
-        None => &args.text.minilm()?,
-    };
-    let bank = Bank::embed(&texts.strings, encoder, &tokenizer, false, args.text.cache.as_deref())?;
+    let bank = args.text.bank(model, &texts)?;
     let labels = LabelBank::new(&texts, &bank, args.names);
     Ok(Against::Texts { texts, bank, labels })
 }

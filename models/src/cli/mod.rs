@@ -1,11 +1,13 @@
 //! Commands. Results go to stdout, logs to stderr; the exit status is 0, 1 for a failure, 2 for wrong arguments.
 
+mod calibrate;
 mod comparison;
 mod embed;
 mod evaluate;
 mod learning;
 mod merge_args;
 mod model_files;
+mod photos;
 mod plan;
 mod publish;
 mod scores;
@@ -34,6 +36,7 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Evaluate(evaluate::Args),
+    Calibrate(calibrate::Args),
     Embed(embed::Args),
     Vocabulary(vocabulary::Args),
     Synsets(synsets::Args),
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Vocabulary(args) => vocabulary::run(args),
         Command::Synsets(args) => synsets::run(args),

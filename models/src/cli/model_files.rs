@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use edgelip_models::text::{MiniLm, Tokenizer};
+use edgelip_models::data::Texts;
+use edgelip_models::model::Trained;
+use edgelip_models::text::{Bank, Encoder, MiniLm, Tokenizer};
 use edgelip_models::wordnet::{Vocabulary, WordNet};
 use tch::Device;
 
@@ -28,6 +30,16 @@ impl TextFiles {
     /// The tokenizer; texts are cut to `tokens` tokens.
     pub fn tokenizer(&self, tokens: usize) -> Result<Tokenizer> {
         Ok(Tokenizer::read(&self.folder()?.join("tokenizer.json"), tokens)?)
+    }
+
+    /// Embeddings of all texts, by the model's own text tower or the frozen one.
+    pub fn bank(&self, model: &Trained, texts: &Texts) -> Result<Bank> {
+        let tokenizer = self.tokenizer(model.config.text.tokens)?;
+        let encoder: &dyn Encoder = match &model.text {
+            Some(own) => own,
+            None => &self.minilm()?,
+        };
+        Ok(Bank::embed(&texts.strings, encoder, &tokenizer, false, self.cache.as_deref())?)
     }
 
     fn folder(&self) -> Result<&PathBuf> {

@@ -11,7 +11,7 @@ mod retrieval;
 mod zero_shot;
 
 pub use average_precision::mean_average_precision;
-pub use calibration::expected_error;
+pub use calibration::{expected_error, fit_scale, negative_log_likelihood};
 pub use embed::{embed, embed_with};
 pub use likeness::{Likeness, likeness};
 pub use linear_probe::linear_probe;

@@ -31,6 +31,15 @@ impl LabelBank {
             .collect();
         (!rows.is_empty()).then(|| LabelBank { embeddings: Tensor::stack(&rows, 0), labels: texts.labels() })
     }
+
+    /// Of the images that have a class, with unit embeddings `[images, E]` of all: cosines with every class `[images, classes]`, and the
+    /// right class of each.
+    pub fn cosines(&self, images: &Tensor) -> (Tensor, Vec<i64>) {
+        let (rows, labels): (Vec<i64>, Vec<i64>) =
+            (0..).zip(self.labels.iter().copied()).filter(|&(_, label)| label >= 0).unzip();
+        let images = images.index_select(0, &Tensor::from_slice(&rows));
+        (images.matmul(&self.embeddings.to_device(images.device()).transpose(0, 1)), labels)
+    }
 }
 
 /// The share of rows of `scores [images, classes]` whose label is among the `k` highest.
