@@ -23,10 +23,16 @@ KINDS = {
     "f32": (r"\bfmla\s+v\d+\.4s,\s*v\d+\.4s,\s*v\d+\.s\[", r"\bfcvtl", "fmla v{0}.4s, v30.4s, v31.s[0]", ""),
     "f16 weights": (r"\bfmla\s+v\d+\.4s,\s*v\d+\.4s,\s*v\d+\.s\[", None, "fmla v{0}.4s, v30.4s, v31.s[0]", ""),
     "int8 dot product": (r"\bsdot\s", None, "sdot v{0}.4s, v30.16b, v31.4b[0]", "+dotprod"),
+    "int8 matrix product": (r"\bsmmla\s", None, "smmla v{0}.4s, v30.16b, v31.16b", "+i8mm"),
 }
 CORES = ("cortex-a53", "cortex-a72", "neoverse-n1")
-#: A72 and A53 have no dot product; A55 stands in for what small cores do with it.
-CORES_OF = {"int8 dot product": ("cortex-a55", "neoverse-n1")}
+#: A72 and A53 have no dot product; A55 stands in for what small cores do with it. Cores with a matrix product have the other one to compare.
+CORES_OF = {
+    "int8 dot product": ("cortex-a55", "neoverse-n1", "cortex-a510", "neoverse-n2", "neoverse-v1"),
+    "int8 matrix product": ("cortex-a510", "neoverse-n2", "neoverse-v1"),
+}
+#: Products of two numbers that one instruction adds up.
+PRODUCTS = {"f32": 4, "f16 weights": 4, "int8 dot product": 16, "int8 matrix product": 32}
 
 
 def assembly(path):
@@ -77,7 +83,7 @@ def main():
 
         def fits(body):
             converts = any("fcvtl" in line for line in body)
-            return converts == (kind == "f16 weights") if kind != "int8 dot product" else True
+            return kind.startswith("int8") or converts == (kind == "f16 weights")
 
         body = max((body for body in found if fits(body)), key=count, default=[])
         if not count(body):
@@ -88,17 +94,18 @@ def main():
             rate = count(body) / cycles(arguments.mca, core, features, body)
             rows.append(
                 {"emulated": True, "loop": kind, "core": core, "multiply_adds": count(body), "instructions": len(body),
-                 "per_cycle": rate, "peak_per_cycle": peak, "share_of_peak": rate / peak}
+                 "per_cycle": rate, "peak_per_cycle": peak, "share_of_peak": rate / peak, "products_per_cycle": rate * PRODUCTS[kind]}
             )
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return
     print("EMULATED by llvm-mca: vector multiply-adds per cycle of the inner loops")
-    print(f"{'loop':18} {'core':12} {'of instructions':>15} {'per cycle':>9} {'peak':>6} {'share':>7}")
+    print(f"{'loop':19} {'core':12} {'of instructions':>15} {'per cycle':>9} {'peak':>6} {'share':>7} {'products':>8}")
     for row in rows:
         mix = f"{row['multiply_adds']} of {row['instructions']}"
         share = f"{100 * row['share_of_peak']:.1f} %"
-        print(f"{row['loop']:18} {row['core']:12} {mix:>15} {row['per_cycle']:9.2f} {row['peak_per_cycle']:6.2f} {share:>7}")
+        rates = f"{row['per_cycle']:9.2f} {row['peak_per_cycle']:6.2f} {share:>7} {row['products_per_cycle']:8.1f}"
+        print(f"{row['loop']:19} {row['core']:12} {mix:>15} {rates}")
 
 
 if __name__ == "__main__":
