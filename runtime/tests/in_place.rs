@@ -34,7 +34,7 @@ fn nothing_is_allocated_between_open_and_scores() {
         let (mut scores, mut top) = (vec![0.0; labels.len()], [0; 3]);
         let counted = allocation_counter::measure(|| {
             let vision = Vision::open(&bytes, Kernels::detect()).unwrap();
-            vision.preprocess().apply(photo, &mut scratch, &mut pixels).unwrap();
+            vision.preprocess().apply(vision.kernels(), photo, &mut scratch, &mut pixels).unwrap();
             vision.embed(&pixels, &mut scratch, parallel, &mut embedding).unwrap();
             let (scale, bias) = (vision.logit_scale(), vision.logit_bias());
             classify::logits(vision.kernels(), &embedding, &labels, scale, bias, &mut scores).unwrap();

@@ -1,8 +1,8 @@
 //! Resize and crop against hashes of what transformers and Pillow make of the same generated images
 //! (`fixtures/golden/resampling.json`), and the promises of the interface.
 
-use edgelip_runtime::Error;
 use edgelip_runtime::image::{Centre, Filter, Preprocess, Resize, Rgb};
+use edgelip_runtime::{Error, Kernels};
 use serde::Deserialize;
 
 #[derive(Deserialize, Debug)]
@@ -42,7 +42,7 @@ fn preprocess(resize: Resize, filter: Filter, crop: Option<[usize; 2]>) -> Prepr
     Preprocess { resize, filter, crop, centre: Centre::Floor, rescale: 1.0 / 255.0, mean: [0.0; 3], std: [1.0; 3] }
 }
 
-fn apply(preprocess: &Preprocess, height: usize, width: usize) -> Vec<u8> {
+fn apply(kernels: &Kernels, preprocess: &Preprocess, height: usize, width: usize) -> Vec<u8> {
     let data = noise(height, width);
     let [rows, columns] = preprocess.output(height, width).unwrap();
     let mut out = vec![77; rows * columns * 3];
@@ -50,10 +50,10 @@ fn apply(preprocess: &Preprocess, height: usize, width: usize) -> Vec<u8> {
     let mut scratch = vec![f32::NAN; needed];
     let image = Rgb { data: &data, height, width };
     if needed > 0 {
-        let short = preprocess.apply(image, &mut scratch[1..], &mut out);
+        let short = preprocess.apply(kernels, image, &mut scratch[1..], &mut out);
         assert_eq!(short, Err(Error::Scratch { needed }));
     }
-    preprocess.apply(image, &mut scratch, &mut out).unwrap();
+    preprocess.apply(kernels, image, &mut scratch, &mut out).unwrap();
     out
 }
 
@@ -70,7 +70,10 @@ fn equals_transformers_to_the_last_bit() {
         let filter = if case.filter == "bilinear" { Filter::Bilinear } else { Filter::Bicubic };
         let preprocess = preprocess(resize, filter, case.crop);
         assert_eq!(preprocess.output(case.height, case.width), Ok(case.output), "{case:?}");
-        assert_eq!(fnv1a(&apply(&preprocess, case.height, case.width)), case.fnv1a, "{case:?}");
+        for kernels in Kernels::available() {
+            let out = apply(&kernels, &preprocess, case.height, case.width);
+            assert_eq!(fnv1a(&out), case.fnv1a, "{case:?}, {}", kernels.name());
+        }
     }
 }
 
@@ -79,7 +82,7 @@ fn thin_images_take_little_scratch_and_time() {
     let clip = preprocess(Resize::Shortest(224), Filter::Bicubic, Some([224, 224]));
     for (height, width) in [(30_000, 3), (3, 30_000), (1, 1_000_000), (1_000_000, 1)] {
         assert!(clip.scratch_len(height, width).unwrap() < 8192);
-        apply(&clip, height, width);
+        apply(&Kernels::generic(), &clip, height, width);
     }
     assert!(clip.scratch_len(3000, 4000).unwrap() * 4 < 120_000);
 }
@@ -94,11 +97,12 @@ fn absurd_sizes_are_errors() {
     assert_eq!(whole.scratch_len(5, 5), Err(Error::TooLarge));
     let nothing = preprocess(Resize::None, Filter::Bicubic, Some([0, 4]));
     assert_eq!(nothing.output(5, 5), Err(Error::Image));
+    let kernels = Kernels::generic();
     for (data, height, width) in [(&[0; 11][..], 2, 2), (&[], 0, 0), (&[0; 12], usize::MAX, 2)] {
-        assert_eq!(clip.apply(Rgb { data, height, width }, &mut [], &mut []), Err(Error::Image));
+        assert_eq!(clip.apply(&kernels, Rgb { data, height, width }, &mut [], &mut []), Err(Error::Image));
     }
     let image = Rgb { data: &[0; 12], height: 2, width: 2 };
-    assert!(matches!(clip.apply(image, &mut [], &mut [0; 5]), Err(Error::Length { .. })));
+    assert!(matches!(clip.apply(&kernels, image, &mut [], &mut [0; 5]), Err(Error::Length { .. })));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a model is verified on: a photo, its mirror image, and seeded random images and texts.
 
 use edgelip::decode;
+use edgelip::engine::native;
 use edgelip_runtime::image::{Preprocess, Resize};
 use ndarray::Array3;
 
@@ -73,7 +74,7 @@ fn photo(config: &VisionConfig, preprocess: &Preprocess) -> Result<Vec<u8>, Erro
     }
     let mut scratch = vec![0.0; preprocess.scratch_len(height, width)?];
     let mut bytes = vec![0; config.image_size[0] * config.image_size[1] * 3];
-    preprocess.apply(photo.view(), &mut scratch, &mut bytes)?;
+    preprocess.apply(&native::kernels(), photo.view(), &mut scratch, &mut bytes)?;
     Ok(bytes)
 }
 

@@ -40,7 +40,7 @@ impl Labelled {
 pub fn label(vision: &Vision<'_>, photo: Rgb<'_>, arena: &mut Arena<'_>) -> Result<Labelled, Error> {
     let [height, width] = vision.shape().image;
     let pixels = arena.pixels.get_mut(..height * width * 3).ok_or(Error::TooLarge)?;
-    vision.preprocess().apply(photo, arena.scratch, pixels)?;
+    vision.preprocess().apply(vision.kernels(), photo, arena.scratch, pixels)?;
 
     let mut embedding = [0.0; MAX_EMBEDDING];
     let embedding = embedding.get_mut(..vision.shape().embedding).ok_or(Error::TooLarge)?;

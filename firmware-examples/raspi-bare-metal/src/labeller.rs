@@ -99,7 +99,7 @@ impl Labeller {
             error => Failure::Refused { model: self.name, error },
         };
         let image = Rgb { data: photo.data, height: photo.height, width: photo.width };
-        vision.preprocess().apply(image, scratch, pixels).map_err(refused)?;
+        vision.preprocess().apply(vision.kernels(), image, scratch, pixels).map_err(refused)?;
         vision.embed_traced(pixels, scratch, parallel, embedding, tokens).map_err(refused)?;
         let (scale, bias) = (vision.logit_scale(), vision.logit_bias());
         classify::logits(vision.kernels(), embedding, &self.labels, scale, bias, scores).map_err(refused)?;

@@ -38,7 +38,7 @@ impl Seen {
         let mut scratch = vec![0.0; vision.scratch_len(1)?.max(resize)];
         let (mut pixels, mut embedding) = (vec![0; height * width * 3], vec![0.0; shape.embedding]);
         let (mut tokens, mut scores) = (vec![0; grid[0] * grid[1]], vec![0.0; labels.len()]);
-        preprocess.apply(photo.view(), &mut scratch, &mut pixels)?;
+        preprocess.apply(vision.kernels(), photo.view(), &mut scratch, &mut pixels)?;
         vision.embed_traced(&pixels, &mut scratch, &Single, &mut embedding, &mut tokens)?;
         let (scale, bias) = (vision.logit_scale(), vision.logit_bias());
         classify::logits(vision.kernels(), &embedding, &labels, scale, bias, &mut scores)?;

@@ -132,7 +132,7 @@ impl<'a> ImageTower<'a> {
             )));
         }
         self.reserve(image.height, image.width)?;
-        self.preprocess.apply(image, &mut self.scratch, &mut self.pixels)?;
+        self.preprocess.apply(&native::kernels(), image, &mut self.scratch, &mut self.pixels)?;
         Ok(())
     }
 

@@ -58,8 +58,8 @@ pub use attention::{Attention, attention_scratch};
 pub use fourier::{fourier_twiddles, fourier_twiddles_len, global_filter_scratch};
 pub use kernels::Kernels;
 pub use layer::{Activation, Linear, Panels};
-pub use linear::linear_scratch;
-pub use pairing::Pairing;
+pub use linear::{linear_scales, linear_scratch};
+pub use pairing::{IntegerPanels, Pairing};
 pub use parallel::{Parallel, Single, for_each_chunk};
 pub use part::{Part, Pieces};
 #[cfg(feature = "std")]

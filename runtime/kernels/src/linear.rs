@@ -17,6 +17,12 @@ pub const fn linear_scratch(rows: usize, inputs: usize) -> usize {
     rows * quantised_stride(inputs) / size_of::<f32>() + padded(rows)
 }
 
+/// The scales of its input's rows that an integer layer has left in its scratch: each row was rounded to whole multiples of its own.
+pub fn linear_scales(scratch: &[f32], rows: usize, inputs: usize) -> &[f32] {
+    let words = rows * quantised_stride(inputs) / size_of::<f32>();
+    scratch.part(words..words + rows)
+}
+
 /// Bytes from one quantised row to the next: whole vectors, as the kernels read them.
 const fn quantised_stride(inputs: usize) -> usize {
     inputs.next_multiple_of(64)

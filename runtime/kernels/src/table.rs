@@ -42,6 +42,12 @@ pub(crate) struct Table {
     pub pair_scores: unsafe fn(pairing: &Pairing, scores: &mut [f32]) -> f32,
     /// Transposes at most 16 of the rows into a panel `[width, 16]`, each times its factor; zeros for those that lack.
     pub pack_panel: unsafe fn(x: Rows, rows: Range<usize>, factors: &[f32; LANES], panel: &mut [f32]),
+    /// At most 16 of the rows as a panel of integers `[width / 4, 16, 4]`, each in units of its scale, with the zeros of those. `None` if products of
+    /// integers gain too little to be worth it.
+    #[allow(clippy::type_complexity)]
+    pub pack_integers: Option<
+        unsafe fn(x: Rows, rows: Range<usize>, panel: &mut [u8], scale: &mut [f32; LANES], zero: &mut [i32; LANES]),
+    >,
     /// Takes the channels of a line `[pixels, 3]` apart.
     pub split_channels: unsafe fn(line: &[u8], planes: [&mut [u8]; 3]),
     /// Filters a line into pixels, by `entry` words of the table for each: first column, number of columns, weights with zeros behind them.

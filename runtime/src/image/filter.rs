@@ -3,8 +3,7 @@
 use super::crop::Side;
 use core::ops::Range;
 
-/// Fractional bits of a weight.
-pub(super) const PRECISION: u32 = 22;
+use edgelip_kernels::FRACTION;
 
 /// A resampling filter. It widens when the image shrinks, so that every source pixel counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +85,7 @@ impl Axis {
         }
         for (slot, source) in weights.iter_mut().zip(window.clone()) {
             let share = if total == 0.0 { weight(source) } else { weight(source) / total };
-            let scaled = share * f64::from(1 << PRECISION);
+            let scaled = share * f64::from(1 << FRACTION);
             *slot = if scaled < 0.0 { scaled - 0.5 } else { scaled + 0.5 } as i32;
         }
         window

@@ -7,7 +7,7 @@ mod filter;
 mod resize;
 
 use crate::Error;
-use edgelip_kernels::{Part, cast};
+use edgelip_kernels::{Kernels, Part, cast};
 
 pub use filter::Filter;
 
@@ -97,7 +97,7 @@ impl Preprocess {
     /// # Errors
     /// [`Error::Image`] if the bytes of the image contradict its size, [`Error::Scratch`] and [`Error::Length`] if a slice
     /// is too short, and those of [`output`](Self::output).
-    pub fn apply(&self, image: Rgb<'_>, scratch: &mut [f32], out: &mut [u8]) -> Result<(), Error> {
+    pub fn apply(&self, kernels: &Kernels, image: Rgb<'_>, scratch: &mut [f32], out: &mut [u8]) -> Result<(), Error> {
         image.check()?;
         let geometry = crop::Geometry::new(self, image.height, image.width)?;
         let [height, width] = geometry.output();
@@ -112,7 +112,7 @@ impl Preprocess {
             out.fill(0);
         }
         let (words, lines) = scratch.cut_mut(layout.words());
-        layout.run(image, cast::i32s_mut(words), cast::bytes_mut(lines), out);
+        layout.run(kernels, image, cast::i32s_mut(words), cast::bytes_mut(lines), out);
         Ok(())
     }
 

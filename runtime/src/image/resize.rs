@@ -5,13 +5,11 @@
 
 use super::Rgb;
 use super::crop::Side;
-use super::filter::{Axis, Filter, PRECISION};
+use super::filter::{Axis, Filter};
 use crate::Error;
 use core::ops::Range;
 
-use edgelip_kernels::Part;
-
-const HALF: i32 = 1 << (PRECISION - 1);
+use edgelip_kernels::{Kernels, Part, TAPS};
 
 /// Which dimension is resampled first. The bytes in between are rounded and clipped, so that the order shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +42,8 @@ pub(super) struct Layout {
     sums: usize,
     /// Bytes between the passes.
     lines: usize,
+    /// Bytes of a channel of a source line, if there is a horizontal pass.
+    plane: usize,
 }
 
 impl Layout {
@@ -65,6 +65,7 @@ impl Layout {
             weights: 0,
             sums: 0,
             lines: 0,
+            plane: 0,
         };
         layout.measure().ok_or(Error::TooLarge)?;
         Ok(layout)
@@ -82,13 +83,18 @@ impl Layout {
             self.sums = pixels.checked_mul(3)?;
             self.lines = self.sums.checked_mul(lines)?;
         }
-        self.table.checked_add(self.weights)?.checked_add(self.sums)?.checked_add(self.lines.div_ceil(4))?;
+        if self.horizontal.is_some() {
+            // The last columns' padding is beyond the line.
+            self.plane = self.source.len().checked_add(TAPS)?;
+        }
+        let bytes = self.plane.checked_mul(3)?.checked_add(self.lines)?;
+        self.table.checked_add(self.weights)?.checked_add(self.sums)?.checked_add(bytes.div_ceil(4))?;
         Some(())
     }
 
-    /// Words of a column's entry in the table: first pixel, number of weights, weights.
+    /// Words of a column's entry in the table: first pixel, number of weights, weights with zeros behind them.
     fn entry(&self) -> usize {
-        self.horizontal.map_or(0, |axis| axis.taps().saturating_add(2))
+        self.horizontal.map_or(0, |axis| axis.taps().div_ceil(TAPS).saturating_mul(TAPS).saturating_add(2))
     }
 
     /// The scratch that `run` takes as words, in 32-bit units.
@@ -98,15 +104,16 @@ impl Layout {
 
     /// All the scratch, in 32-bit units.
     pub fn len(&self) -> usize {
-        self.words() + self.lines.div_ceil(4)
+        self.words() + (self.lines + 3 * self.plane).div_ceil(4)
     }
 
     /// Resamples what the crop takes of `image` into `out`. All lengths must have been checked.
-    pub fn run(&self, image: Rgb<'_>, words: &mut [i32], lines: &mut [u8], out: &mut [u8]) {
+    pub fn run(&self, kernels: &Kernels, image: Rgb<'_>, words: &mut [i32], bytes: &mut [u8], out: &mut [u8]) {
         let (table, words) = words.cut_mut(self.table);
         let (weights, sums) = words.cut_mut(self.weights);
-        let lines = lines.part_mut(..self.lines);
+        let (lines, planes) = bytes.cut_mut(self.lines);
         self.fill_table(table);
+        let mut line = Line { kernels, table, entry: self.entry(), planes, plane: self.plane };
 
         let width = self.columns.taken * 3;
         let targets = out
@@ -119,14 +126,14 @@ impl Layout {
         match (self.vertical, self.order) {
             (None, _) => {
                 for (target, y) in targets {
-                    self.horizontally(source(y), table, target);
+                    line.filter(source(y), target);
                 }
             }
             (Some(axis), Order::VerticalFirst) => {
                 for (target, y) in targets {
                     let window = axis.weights(y, weights);
-                    vertically(window.map(source).zip(&*weights), sums, lines);
-                    self.horizontally(lines, table, target);
+                    kernels.filter_lines(window.map(source).zip(weights.iter().copied()), sums, lines);
+                    line.filter(lines, target);
                 }
             }
             (Some(axis), Order::HorizontalFirst) => {
@@ -138,10 +145,11 @@ impl Layout {
                 for (target, y) in targets {
                     let window = axis.weights(y, weights);
                     for y in window.start.max(ready)..window.end {
-                        self.horizontally(source(y), table, lines.part_mut(slot(y)));
+                        line.filter(source(y), lines.part_mut(slot(y)));
                     }
                     ready = window.end;
-                    vertically(window.map(|y| lines.part(slot(y))).zip(&*weights), sums, target);
+                    let window = window.map(|y| lines.part(slot(y)));
+                    kernels.filter_lines(window.zip(weights.iter().copied()), sums, target);
                 }
             }
         }
@@ -154,42 +162,33 @@ impl Layout {
             let window = axis.weights(x, weights);
             *first = (window.start - self.source.start) as i32;
             *count = window.len() as i32;
+            weights.part_mut(window.len()..).fill(0);
         }
     }
+}
 
+/// What filters one line after the other horizontally.
+struct Line<'s> {
+    kernels: &'s Kernels,
+    table: &'s [i32],
+    /// Words of a pixel's entry in the table; none if the width stays.
+    entry: usize,
+    /// The channels of the line.
+    planes: &'s mut [u8],
+    /// Bytes of each.
+    plane: usize,
+}
+
+impl Line<'_> {
     /// Filters a line of source columns into those of the crop, or copies it if the width stays.
-    fn horizontally(&self, line: &[u8], table: &[i32], out: &mut [u8]) {
-        if self.horizontal.is_none() {
+    fn filter(&mut self, line: &[u8], out: &mut [u8]) {
+        if self.entry == 0 {
             out.copy_from(line);
             return;
         }
-        for (pixel, entry) in out.as_chunks_mut().0.iter_mut().zip(table.pieces(self.entry())) {
-            let [first, count, weights @ ..] = entry else { return };
-            let sources = line.part(*first as usize * 3..(first + count) as usize * 3).as_chunks::<3>().0;
-            let mut sums = [HALF; 3];
-            for (source, &weight) in sources.iter().zip(weights) {
-                for (sum, &byte) in sums.iter_mut().zip(source) {
-                    *sum += i32::from(byte) * weight;
-                }
-            }
-            *pixel = sums.map(clip);
-        }
+        let (red, others) = self.planes.cut_mut(self.plane);
+        let (green, blue) = others.cut_mut(self.plane);
+        self.kernels.split_channels(line, [&mut *red, &mut *green, &mut *blue]);
+        self.kernels.filter_line([red, green, blue], self.table, self.entry, out.as_chunks_mut().0);
     }
-}
-
-/// The weighted sum of lines.
-fn vertically<'a, 'b>(lines: impl Iterator<Item = (&'a [u8], &'b i32)>, sums: &mut [i32], out: &mut [u8]) {
-    sums.fill(HALF);
-    for (line, &weight) in lines {
-        for (sum, &byte) in sums.iter_mut().zip(line) {
-            *sum += i32::from(byte) * weight;
-        }
-    }
-    for (byte, &sum) in out.iter_mut().zip(&*sums) {
-        *byte = clip(sum);
-    }
-}
-
-fn clip(sum: i32) -> u8 {
-    (sum >> PRECISION).clamp(0, 255) as u8
 }

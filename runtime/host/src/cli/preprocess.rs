@@ -59,7 +59,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
     let scratch = preprocess.scratch_len(image.height, image.width);
     let mut scratch = vec![0.0; scratch.map_err(|error| picture::failed(&args.image, error))?];
     let mut pixels = vec![0; height * width * 3];
-    preprocess.apply(image.view(), &mut scratch, &mut pixels).map_err(|error| picture::failed(&args.image, error))?;
+    preprocess
+        .apply(&native::kernels(), image.view(), &mut scratch, &mut pixels)
+        .map_err(|error| picture::failed(&args.image, error))?;
     if args.u8 {
         npy::write(&args.output, args.force, &[height, width, 3], &pixels)?;
         writeln!(out, "{}: [{height}, {width}, 3] u8", args.output.display())?;

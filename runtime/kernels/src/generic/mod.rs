@@ -29,6 +29,7 @@ pub(crate) const TABLE: Table = Table {
     scaled: vector::scaled,
     pair_scores: pairing::scores,
     pack_panel: pairing::pack,
+    pack_integers: None,
     split_channels: resample::split_channels,
     filter_line: resample::filter_line,
     add_line: resample::add_line,

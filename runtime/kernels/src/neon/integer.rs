@@ -23,6 +23,7 @@ impl Integer for Widening {
     const RUN: usize = 256;
     const SIGNED: bool = true;
     const PAIRS: bool = true;
+    const FAST: bool = false;
 
     /// Two sums for each output, side by side; each vector holds two outputs.
     type Sums = [int32x4_t; 8];

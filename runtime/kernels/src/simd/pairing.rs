@@ -1,7 +1,8 @@
 use core::ops::Range;
 
-use super::Simd;
+use super::integer::quantise;
 use super::vector::{load, partial, store_partial};
+use super::{Integer, Isa, Simd};
 use crate::{LANES, Pairing, Rows};
 
 /// The scores of a source with all targets; returns the best.
@@ -56,4 +57,41 @@ pub fn pack<S: Simd>(s: S, x: Rows, rows: Range<usize>, factors: &[f32; LANES], 
             s.store(s.mul(square[i], factors), step);
         }
     }
+}
+
+static ONES: [u8; 16] = [1; 16];
+
+/// At most sixteen rows as a panel of integers `[width / 4, 16, 4]`, each in units of its scale, and 128 times the sum of each row's integers where
+/// activations lie around 128.
+#[inline(always)]
+pub fn pack_integers<I: Isa>(
+    isa: I,
+    x: Rows,
+    rows: Range<usize>,
+    panel: &mut [u8],
+    scale: &mut [f32; LANES],
+    zero: &mut [i32; LANES],
+) {
+    let width = panel.len() / LANES;
+    scale.fill(0.0);
+    zero.fill(0);
+    for lane in 0..rows.len().min(LANES) {
+        let row = &x.row(rows.start + lane)[..width];
+        scale[lane] = quantise(isa, row, LANES, &mut panel[4 * lane..]);
+    }
+    if const { I::Int::SIGNED } {
+        return;
+    }
+    // What is written as activations would be, around 128, becomes weights around 0.
+    panel.iter_mut().for_each(|byte| *byte ^= 0x80);
+    let i = isa.integers();
+    let mut sums = i.start(zero);
+    let mut at = panel.as_ptr().cast::<i8>();
+    for _ in 0..width / 4 {
+        // SAFETY: a step of the panel is left, and sixteen activations, all of them one, are there.
+        let (weights, ones) = unsafe { (i.next(&mut at), i.sixteen(ONES.as_ptr())) };
+        sums = i.settle(i.dot::<0>(ones, weights, sums));
+    }
+    i.store(sums, zero);
+    zero.iter_mut().for_each(|sum| *sum *= 128);
 }

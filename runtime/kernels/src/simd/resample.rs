@@ -1,30 +1,38 @@
-//! Resampling, written so that a compiler makes vectors of it. The other kernels of it are the plain ones, compiled for the instruction set.
+//! Resampling. A compiler makes vectors of the plain twins but for the filter along a line.
 
 use crate::part::Part;
-use crate::resample::{HALF, TAPS, rounded};
+use crate::resample::TAPS;
+#[cfg(target_arch = "x86_64")]
+use crate::x86::resample::pixel;
 
 pub use crate::generic::resample::{add_line, split_channels};
 
 #[inline(always)]
 pub fn filter_line(planes: [&[u8]; 3], table: &[i32], entry: usize, out: &mut [[u8; 3]]) {
-    for (pixel, entry) in out.iter_mut().zip(table.pieces(entry)) {
+    for (to, entry) in out.iter_mut().zip(table.pieces(entry)) {
         let [first, count, weights @ ..] = entry else { return };
-        let (first, weights) = (*first as usize, weights.as_chunks().0);
+        let (first, weights) = (*first as usize, weights.as_chunks::<TAPS>().0);
         let steps = (*count as usize).div_ceil(TAPS).min(weights.len());
-        for c in 0..3 {
-            let columns = planes[c].part(first..first + steps * TAPS).as_chunks().0;
-            pixel[c] = rounded(weigh(columns, &weights[..steps]));
-        }
+        let columns = planes.map(|plane| plane.part(first..first + steps * TAPS).as_chunks().0);
+        // SAFETY: on this architecture all tables but that of the plain twins have what it takes.
+        #[allow(unused_unsafe, reason = "others need nothing")]
+        let pixel = unsafe { pixel(columns, &weights[..steps]) };
+        *to = pixel;
     }
 }
 
+/// A pixel: the weighted sum of its columns in each channel, of which there are as many as weights.
+#[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-fn weigh(columns: &[[u8; TAPS]], weights: &[[i32; TAPS]]) -> i32 {
-    let mut sums = [0i32; TAPS];
-    for (columns, weights) in columns.iter().zip(weights) {
-        for i in 0..TAPS {
-            sums[i] = sums[i].wrapping_add(i32::from(columns[i]).wrapping_mul(weights[i]));
+fn pixel(columns: [&[[u8; TAPS]]; 3], weights: &[[i32; TAPS]]) -> [u8; 3] {
+    use crate::resample::{HALF, rounded};
+    columns.map(|columns| {
+        let mut sums = [0i32; TAPS];
+        for (columns, weights) in columns.iter().zip(weights) {
+            for i in 0..TAPS {
+                sums[i] = sums[i].wrapping_add(i32::from(columns[i]).wrapping_mul(weights[i]));
+            }
         }
-    }
-    sums.into_iter().fold(HALF, i32::wrapping_add)
+        rounded(sums.into_iter().fold(HALF, i32::wrapping_add))
+    })
 }

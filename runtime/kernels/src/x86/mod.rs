@@ -3,6 +3,7 @@
 mod avx2;
 mod avx512;
 mod register;
+pub mod resample;
 
 use crate::simd::table;
 use crate::table::Table;
