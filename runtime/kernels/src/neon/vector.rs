@@ -41,7 +41,7 @@ macro_rules! quarters {
 impl Simd for Neon {
     const ROWS: usize = 5;
     const PANELS: usize = 1;
-    const RUN: usize = 256;
+    const RUN: usize = 128;
     const NARROW: bool = true;
 
     type V = Quarters<float32x4_t>;

@@ -1,3 +1,5 @@
+use core::ops::Range;
+
 use super::{Isa, Simd, for_each, for_rows};
 use crate::LANES;
 
@@ -32,15 +34,14 @@ impl Weight for u16 {
 #[derive(Clone, Copy)]
 pub struct Ahead {
     next: *const u8,
-    /// Cache lines that are left.
-    left: usize,
-    /// Cache lines to ask for at a time.
-    lines: usize,
+    end: *const u8,
+    /// Bytes to ask for at a time, whole cache lines.
+    step: usize,
 }
 
 impl Ahead {
     /// Nothing.
-    pub const NONE: Ahead = Ahead { next: core::ptr::null(), left: 0, lines: 0 };
+    pub const NONE: Ahead = Ahead { next: core::ptr::null(), end: core::ptr::null(), step: 0 };
 
     /// All of `weights`, in the course of `tiles` tiles of `runs` runs each, for so many rows in all.
     #[inline(always)]
@@ -49,23 +50,22 @@ impl Ahead {
         if size_of::<W>() == size_of::<f32>() && rows < 8 {
             return Ahead::NONE;
         }
-        let left = size_of_val(weights).div_ceil(LINE);
-        Ahead { next: weights.as_ptr().cast(), left, lines: left.div_ceil((tiles * runs).max(1)) }
+        let step = size_of_val(weights).div_ceil((tiles * runs).max(1)).next_multiple_of(LINE);
+        let Range { start, end } = weights.as_ptr_range();
+        Ahead { next: start.cast(), end: end.cast(), step }
     }
 
     /// What is left after `runs` runs.
     #[inline(always)]
     pub fn after(self, runs: usize) -> Ahead {
-        let lines = self.left.min(runs * self.lines);
-        Ahead { next: self.next.wrapping_add(lines * LINE), left: self.left - lines, ..self }
+        Ahead { next: self.next.wrapping_add(runs * self.step), ..self }
     }
 
     /// Asks for the lines of one run.
     #[inline(always)]
     pub fn hint<S: Simd>(&mut self) {
-        let lines = self.left.min(self.lines);
-        self.left -= lines;
-        for _ in 0..lines {
+        let stop = self.end.min(self.next.wrapping_add(self.step));
+        while self.next < stop {
             S::prefetch(self.next);
             self.next = self.next.wrapping_add(LINE);
         }
