@@ -2,6 +2,7 @@
 
 mod groups;
 mod matching;
+mod pairs;
 
 use edgelip_kernels::{Kernels, Parallel, Part, Rows, Step, cast, for_each_chunk, math, padded};
 
@@ -11,6 +12,7 @@ use crate::plan::{Merge, VisionShape};
 use crate::scratch::Arena;
 use groups::Groups;
 use matching::Matching;
+use pairs::Feature;
 
 /// The tokens of one block on their way through a merge.
 pub(crate) struct Tokens<'t> {
@@ -28,6 +30,8 @@ pub(crate) struct Tokens<'t> {
     pub guide: Option<Guide<'t>>,
     /// How many tokens there are.
     pub count: usize,
+    /// Whether the search for pairs may begin with a rough look at all of them: where tokens and keys come from layers of integers.
+    pub roughly: bool,
     /// For each patch the position of its token, if somebody wants to know.
     pub patches: Option<&'t mut [u16]>,
 }
@@ -45,7 +49,7 @@ pub(crate) fn merge(
     scratch: &mut [f32],
     parallel: &dyn Parallel,
 ) -> Result<(), Error> {
-    let Tokens { rows, merged, keys, key_column, sizes, mut guide, count, patches } = tokens;
+    let Tokens { rows, merged, keys, key_column, sizes, mut guide, count, roughly, patches } = tokens;
     let lengths = Lengths::new(shape, count);
     let mut arena = Arena::new(scratch, scratch_len(shape, count))?;
     let mut matching = Matching {
@@ -53,6 +57,7 @@ pub(crate) fn merge(
         parallel,
         count,
         class: shape.class_tokens(),
+        roughly: false,
         products: [arena.take(lengths.products)?, arena.take(lengths.products)?],
         norms: [arena.take(count)?, arena.take(count)?],
         panels: arena.take(lengths.panels)?,
@@ -65,15 +70,14 @@ pub(crate) fn merge(
     let keys = Rows::new(keys.data().part(key_column..), count, keys.stride())?;
     match rule {
         Merge::Ward => {
-            matching.compare(0, tokens, shape.width)?;
-            matching.compare(1, keys, shape.width)?;
-            matching.best_partners(&[0, 1], Some(sizes), guide.as_ref())?;
+            let features = [tokens, keys].map(|rows| Feature { rows, width: shape.width });
+            matching.find(&features, roughly, r, Some(sizes), guide.as_ref())?;
         }
         Merge::Tome | Merge::None => {
             let features = arena.take(lengths.features)?;
             let means = matching::means_over_heads(kernels, keys, shape, features, parallel)?;
-            matching.compare(0, means, shape.head_dim())?;
-            matching.best_partners(&[0], None, guide.as_ref())?;
+            let means = Feature { rows: means, width: shape.head_dim() };
+            matching.find(&[means], roughly, r, None, guide.as_ref())?;
         }
     }
     parallel.finished(Step::Match);
@@ -133,6 +137,11 @@ pub(crate) fn merge(
 
 /// A norm below this counts as this, so that nothing is divided by zero.
 const SMALLEST_NORM: f32 = 1e-12;
+
+/// What makes a vector of this norm a unit vector.
+fn unit(norm: f32) -> f32 {
+    1.0 / norm.max(SMALLEST_NORM)
+}
 
 /// Scratch in `f32`s for merging `tokens` tokens or fewer.
 pub(crate) fn scratch_len(shape: &VisionShape, tokens: usize) -> usize {

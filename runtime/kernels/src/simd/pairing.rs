@@ -29,17 +29,26 @@ pub fn scores<S: Simd>(s: S, pairing: &Pairing, scores: &mut [f32]) -> f32 {
 fn sixteen<S: Simd>(s: S, pairing: &Pairing, first: usize, count: usize) -> S::V {
     let mut score = s.splat(if pairing.by_distance() { -1.0 } else { 0.0 });
     for (factor, products) in pairing.terms {
-        score = s.fma(s.splat(*factor), load(s, &products[first..][..count]), score);
+        score = s.fma(s.splat(*factor), some(s, products, first, count), score);
     }
     if let Some((p, q)) = pairing.sizes {
-        let (p, q) = (s.splat(p), load(s, &q[first..][..count]));
+        let (p, q) = (s.splat(p), some(s, q, first, count));
         score = s.mul(score, s.div(s.mul(p, q), s.add(p, q)));
     }
     if let Some((strength, phi, others)) = pairing.guide {
-        let phi = s.max(s.splat(phi), load(s, &others[first..][..count]));
+        let phi = s.max(s.splat(phi), some(s, others, first, count));
         score = s.mul(score, s.fma(s.splat(strength), phi, s.splat(1.0)));
     }
     score
+}
+
+/// Numbers of `count` targets from `first` on; anything in the other lanes, for which nothing is copied if the list goes on.
+#[inline(always)]
+fn some<S: Simd>(s: S, list: &[f32], first: usize, count: usize) -> S::V {
+    match list[first..].first_chunk() {
+        Some(whole) => s.load(whole),
+        None => load(s, &list[first..][..count]),
+    }
 }
 
 /// At most sixteen rows as a panel `[width, 16]`, each times its factor.

@@ -8,6 +8,7 @@ mod integers;
 mod layers;
 mod pairing;
 mod pool;
+mod resample;
 mod vectors;
 
 use edgelip_kernels::{Kernels, LANES, Parallel, Pool, Rows, RowsMut, padded};

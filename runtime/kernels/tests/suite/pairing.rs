@@ -1,5 +1,6 @@
 use edgelip_kernels::{
-    Activation, Kernels, LANES, Linear, Pairing, Panels, Parallel, RowsMut, Single, for_each_chunk, padded,
+    Activation, IntegerPanels, Kernels, LANES, Linear, Pairing, Panels, Parallel, RowsMut, Single, for_each_chunk,
+    linear_scales, linear_scratch, padded,
 };
 
 use crate::{Matrix, Random, assert_close, assert_same, instruction_sets, pools};
@@ -122,6 +123,61 @@ fn each_chunk_is_visited_once() {
             });
             let ought: Vec<f32> = (0..32).map(|i| if len == 0 { 0.0 } else { i as f32 }).collect();
             assert_eq!(data[..], ought);
+        }
+    }
+}
+
+#[test]
+fn rows_packed_as_integers_are_a_layer() {
+    let mut random = Random(8);
+    for (width, count) in [(16, 1), (48, 16), (64, 19), (192, 33)] {
+        let (a, b) = (Matrix::random(&mut random, 5, width), Matrix::random(&mut random, count, width));
+        let factors = random.normals(count);
+        let outputs = padded(count);
+        for kernels in Kernels::available() {
+            let (mut weight, mut scale, mut zero) = (vec![9; outputs * width], vec![9.0; outputs], vec![9; outputs]);
+            let mut panels = IntegerPanels { weight: &mut weight, scale: &mut scale, zero: &mut zero };
+            let packed = kernels.pack_integers(b.rows(), width, &factors, &mut panels);
+            assert_eq!(packed.is_ok(), kernels.packs_integers());
+            if packed.is_err() {
+                continue;
+            }
+            let layer = Linear { panels: panels.panels(), bias: &[], inputs: width, outputs };
+            let (mut products, mut scratch) = (vec![f32::NAN; 5 * outputs], vec![0.0; linear_scratch(5, width)]);
+            let y = RowsMut::new(&mut products, 5, outputs).unwrap();
+            kernels.linear(a.rows(), &layer, Activation::None, false, y, &mut scratch, &Single).unwrap();
+            let steps = linear_scales(&scratch, 5, width);
+            for (i, (row, step)) in products.chunks_exact(outputs).zip(steps).enumerate() {
+                for (j, product) in row[..count].iter().enumerate() {
+                    let (a, b) = (&a.rows().row(i)[..width], &b.rows().row(j)[..width]);
+                    let sum = |x: &[f32]| x.iter().map(|v| v.abs()).sum::<f32>();
+                    // Each factor is off by half a step at most.
+                    let off =
+                        factors[j].abs() * step / 2.0 * sum(b) + scale[j].abs() / 2.0 * (sum(a) + width as f32 * step);
+                    let ought = factors[j] * kernels.dot(a, b);
+                    assert!((product - ought).abs() <= off, "{} {width}: {product}, not {ought}", kernels.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn lists_that_go_on_count_as_far_as_scores() {
+    let mut random = Random(72);
+    let list = random.normals(96);
+    for targets in 0..=70 {
+        for kernels in Kernels::available() {
+            let scores = |end: usize| {
+                let list = &list[..end];
+                let pairing =
+                    Pairing { terms: &[(0.7, list)], sizes: Some((1.5, list)), guide: Some((0.8, 0.4, list)) };
+                let mut scores = vec![f32::NAN; targets];
+                let best = kernels.pair_scores(&pairing, &mut scores).unwrap();
+                scores.push(best);
+                scores
+            };
+            assert_same(&scores(96), &scores(targets), kernels.name());
         }
     }
 }

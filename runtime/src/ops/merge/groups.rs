@@ -77,15 +77,16 @@ impl Groups<'_> {
 }
 
 /// A number that is the higher the higher the score. Both zeros have the same, and numbers that are none have a place too.
-fn rank(score: f32) -> u32 {
+pub(super) fn rank(score: f32) -> u32 {
     let bits = (score + 0.0).to_bits();
-    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+    bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | 1 << 31)
 }
 
 /// The lowest rank among the `r` best scores: the highest that at least so many have, found bit by bit.
-fn lowest_of_best(scores: &[f32], r: usize) -> u32 {
+pub(super) fn lowest_of_best(scores: &[f32], r: usize) -> u32 {
     (0..32).rev().map(|bit| 1 << bit).fold(0, |lowest, bit| {
-        let enough = scores.iter().filter(|score| rank(**score) >= lowest | bit).count() >= r;
-        if enough { lowest | bit } else { lowest }
+        // Numbers as wide as the scores are counted in vectors.
+        let count: u32 = scores.iter().map(|score| u32::from(rank(*score) >= lowest | bit)).sum();
+        if count as usize >= r { lowest | bit } else { lowest }
     })
 }

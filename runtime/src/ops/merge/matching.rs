@@ -1,14 +1,19 @@
 use edgelip_kernels::{
-    Activation, Kernels, Linear, Pairing, Panels, Parallel, Part, Rows, RowsMut, for_each_chunk, padded,
+    Activation, IntegerPanels, Kernels, LANES, Linear, Panels, Parallel, Part, Rows, RowsMut, cast, for_each_chunk,
+    linear_scales, padded,
 };
 
-use super::{SMALLEST_NORM, softened};
+use super::pairs::{Feature, Pairs};
+use super::{softened, unit};
 use crate::Error;
 use crate::ops::guide::Guide;
 use crate::plan::VisionShape;
 
 /// Rows whose norms a thread computes at a time.
 const NORMS_OF_A_TASK: usize = 16;
+
+/// Variance of a cosine that is computed in floats, generously.
+const VARIANCE_OF_FLOATS: f32 = 1e-12;
 
 /// The search for pairs. Sources are the even positions, targets the odd ones.
 pub(super) struct Matching<'s> {
@@ -17,6 +22,9 @@ pub(super) struct Matching<'s> {
     pub count: usize,
     /// How many tokens come first that never merge: the class token, if there is one.
     pub class: usize,
+    /// Whether a rough look at all pairs is enough to find the few that are worth an exact one. Which pairs are found is the same on
+    /// all instruction sets, some of which look in integers.
+    pub roughly: bool,
     /// For each kind of feature the sources' inner products with the targets' unit features, `[sources, padded(targets)]`.
     pub products: [&'s mut [f32]; 2],
     /// Norms of each kind of feature, `[count]`.
@@ -25,44 +33,88 @@ pub(super) struct Matching<'s> {
     pub panels: &'s mut [f32],
     /// Numbers of each target, at least `[targets]`.
     pub of_targets: [&'s mut [f32]; 2],
-    /// Best score of each source, at least `[sources]`.
+    /// Best score of each source, at least `[sources]`; before, the variance of its cosines, of all kinds together.
     pub best: &'s mut [f32],
     /// Target of each source, at least `[sources]`.
     pub partner: &'s mut [i32],
 }
 
 impl Matching<'_> {
+    /// The best target of each source by the mean of these features' cosines; the first one of several equal ones. If a rough look is allowed,
+    /// only sources that may be among the `r` best have a score.
+    pub(super) fn find(
+        &mut self,
+        features: &[Feature<'_>],
+        roughly: bool,
+        r: usize,
+        sizes: Option<&[f32]>,
+        guide: Option<&Guide<'_>>,
+    ) -> Result<(), Error> {
+        // Few values leave errors of rounding less chance to even out, and too little work space.
+        self.roughly =
+            roughly && features.iter().all(|Feature { width, .. }| *width >= 64 && width.is_multiple_of(LANES));
+        for (kind, feature) in features.iter().enumerate() {
+            self.compare(kind, *feature)?;
+        }
+        self.choose(features, r, sizes, guide)
+    }
+
     /// Fills the products and norms of one kind of feature.
-    pub(super) fn compare(&mut self, kind: usize, features: Rows<'_>, width: usize) -> Result<(), Error> {
+    fn compare(&mut self, kind: usize, Feature { rows, width }: Feature<'_>) -> Result<(), Error> {
         let (kernels, parallel) = (self.kernels, self.parallel);
         let (Some(of_tokens), Some(products)) = (self.norms.get_mut(kind), self.products.get_mut(kind)) else {
             return Ok(());
         };
         for_each_chunk(of_tokens, NORMS_OF_A_TASK, parallel, &|task, norms| {
             for (row, norm) in (task * NORMS_OF_A_TASK..).zip(norms) {
-                *norm = kernels.norm(features.segment(row, 0..width));
+                *norm = kernels.norm(rows.segment(row, 0..width));
             }
         });
         let (sources, targets) = (self.count.div_ceil(2), self.count / 2);
         let [factors, _] = &mut self.of_targets;
         let factors = factors.part_mut(..targets);
         for (factor, norm) in factors.iter_mut().zip(odd(of_tokens)) {
-            *factor = 1.0 / norm.max(SMALLEST_NORM);
+            *factor = unit(*norm);
         }
-        let (data, stride) = (features.data(), features.stride());
-        let panels = self.panels.part_mut(..padded(targets) * width);
-        kernels.pack_panels(Rows::new(data.part(stride..), targets, 2 * stride)?, width, factors, panels, parallel)?;
-        let layer = Linear { panels: Panels::F32(panels), bias: &[], inputs: width, outputs: padded(targets) };
+        let variances = self.best.part_mut(..sources);
+        if kind == 0 {
+            variances.fill(0.0);
+        }
+        let (data, stride) = (rows.data(), rows.stride());
+        let from = Rows::new(data, sources, 2 * stride)?;
+        let to = Rows::new(data.part(stride..), targets, 2 * stride)?;
         let products = RowsMut::new(products, sources, padded(targets))?;
-        let rows = Rows::new(data, sources, 2 * stride)?;
-        kernels.linear(rows, &layer, Activation::None, false, products, &mut [], parallel)?;
+        let outputs = padded(targets);
+        if !(self.roughly && kernels.packs_integers()) {
+            let panels = self.panels.part_mut(..outputs * width);
+            kernels.pack_panels(to, width, factors, panels, parallel)?;
+            let layer = Linear { panels: Panels::F32(panels), bias: &[], inputs: width, outputs };
+            kernels.linear(from, &layer, Activation::None, false, products, &mut [], parallel)?;
+            variances.iter_mut().for_each(|variance| *variance += VARIANCE_OF_FLOATS);
+            return Ok(());
+        }
+        let (weight, rest) = self.panels.cut_mut(outputs * width / size_of::<f32>());
+        let (scale, rest) = rest.cut_mut(outputs);
+        let (zero, scratch) = rest.cut_mut(outputs);
+        let mut panels = IntegerPanels { weight: cast::bytes_mut(weight), scale, zero: cast::i32s_mut(zero) };
+        kernels.pack_integers(to, width, factors, &mut panels)?;
+        let layer = Linear { panels: panels.panels(), bias: &[], inputs: width, outputs };
+        kernels.linear(from, &layer, Activation::None, false, products, scratch, parallel)?;
+        // Rounding to whole steps errs by up to half a step, with a variance of a twelfth of its square.
+        let coarsest = panels.scale.part(..targets).iter().fold(0.0, |coarsest: f32, step| coarsest.max(*step));
+        let steps = linear_scales(scratch, sources, width);
+        for ((variance, step), norm) in variances.iter_mut().zip(steps).zip(of_tokens.iter().step_by(2)) {
+            let step = step * unit(*norm);
+            *variance += (step * step + coarsest * coarsest) / 12.0;
+        }
         Ok(())
     }
 
-    /// The best target of each source by the mean of these kinds' cosines; the first one of several equal ones.
-    pub(super) fn best_partners(
+    /// Scores and targets by the products.
+    fn choose(
         &mut self,
-        kinds: &[usize],
+        features: &[Feature<'_>],
+        r: usize,
         sizes: Option<&[f32]>,
         guide: Option<&Guide<'_>>,
     ) -> Result<(), Error> {
@@ -74,25 +126,22 @@ impl Matching<'_> {
         if let Some(guide) = guide {
             phi.iter_mut().zip(odd(guide.phi)).for_each(|(phi, &of_token)| *phi = of_token);
         }
-        // Where the scores go: the panels have done their duty.
-        let scores = self.panels.part_mut(..targets);
-        let share = 1.0 / kinds.len() as f32;
-        for source in self.class..sources {
-            let start = source * padded(targets);
-            let factors = self.norms.each_ref().map(|norms| share / norms.at(2 * source).max(SMALLEST_NORM));
-            let [tokens, keys] = self.products.each_ref().map(|products| products.part(start..start + targets));
-            let all = [(factors[0], tokens), (factors[1], keys)];
-            let pairing = Pairing {
-                terms: all.part(..kinds.len()),
-                sizes: sizes.map(|sizes| (softened(sizes.at(2 * source)), weights.part(..targets))),
-                guide: guide.map(|guide| (guide.strength, guide.phi.at(2 * source), phi.part(..targets))),
-            };
-            let best = self.kernels.pair_scores(&pairing, scores)?;
-            let partner = scores.iter().position(|&score| score == best);
-            self.best.put(source, best);
-            self.partner.put(source, partner.unwrap_or(0) as i32);
+        let pairs = Pairs {
+            kernels: self.kernels,
+            features,
+            products: self.products.each_ref().map(|products| &**products),
+            norms: self.norms.each_ref().map(|norms| &**norms),
+            sizes: sizes.map(|sizes| (sizes, &**weights)),
+            guide: guide.map(|guide| (guide.strength, guide.phi, &**phi)),
+            targets,
+        };
+        let (best, partner) = (self.best.part_mut(..sources), self.partner.part_mut(..sources));
+        // The panels have done their duty.
+        if self.roughly {
+            pairs.decide(self.class, r, self.panels, best, partner)
+        } else {
+            pairs.all(self.class, self.panels, best, partner)
         }
-        Ok(())
     }
 }
 
