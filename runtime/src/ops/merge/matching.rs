@@ -51,8 +51,9 @@ impl Matching<'_> {
         guide: Option<&Guide<'_>>,
     ) -> Result<(), Error> {
         // Few values leave errors of rounding less chance to even out, and too little work space.
-        self.roughly =
-            roughly && features.iter().all(|Feature { width, .. }| *width >= 64 && width.is_multiple_of(LANES));
+        self.roughly = cfg!(feature = "rough")
+            && roughly
+            && features.iter().all(|Feature { width, .. }| *width >= 64 && width.is_multiple_of(LANES));
         for (kind, feature) in features.iter().enumerate() {
             self.compare(kind, *feature)?;
         }
@@ -137,7 +138,7 @@ impl Matching<'_> {
         };
         let (best, partner) = (self.best.part_mut(..sources), self.partner.part_mut(..sources));
         // The panels have done their duty.
-        if self.roughly {
+        if cfg!(feature = "rough") && self.roughly {
             pairs.decide(self.class, r, self.panels, best, partner)
         } else {
             pairs.all(self.class, self.panels, best, partner)
