@@ -12,7 +12,8 @@ pub struct Photos {
     /// Images to score
     #[arg(long = "data", value_name = "PATH", required = true)]
     data: Vec<Source>,
-    /// Labels in place of the data's classes: a file with a label a line, a tab, and the ids of its classes; other images are left out
+    /// Labels in place of the data's classes: a file with a label a line, a tab, and the ids of its classes; behind another tab what prompts
+    /// are to name (see --names) in place of the label, between commas. Images of other classes are left out
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
 }

@@ -7,34 +7,50 @@ use std::path::Path;
 use super::Dataset;
 use crate::error::Error;
 
-/// Labels, and the ids of the classes that each stands for.
+/// Labels by the ids of the classes that each stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Labels(Vec<(String, Vec<String>)>);
+pub struct Labels(Vec<Label>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Label {
+    name: String,
+    /// What prompts say in its place.
+    names: Vec<String>,
+    classes: Vec<String>,
+}
 
 impl Labels {
-    /// Reads a text file: a label a line, a tab, and the ids of its classes with spaces between.
+    /// Reads a text file: a label a line, a tab, and the ids of its classes with spaces between; behind another tab, if prompts are not to
+    /// name the label itself, the names that they take, with commas between.
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::Malformed`] for a line without a label or classes, and for a label or a class that is there twice.
     pub fn read(path: &Path) -> Result<Labels, Error> {
         let text = fs::read_to_string(path).map_err(Error::io(path))?;
-        let mut labels: Vec<(String, Vec<String>)> = Vec::new();
+        let mut labels: Vec<Label> = Vec::new();
         for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
             let wrong = |reason: String| Error::malformed(path, format!("line {number}: {reason}"));
-            let (label, ids) = line.split_once('\t').unwrap_or((line, ""));
-            let (label, ids) = (label.trim().to_owned(), ids.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-            if label.is_empty() || ids.is_empty() {
-                return Err(wrong("a label, a tab and ids of classes are needed".into()));
+            let mut columns = line.split('\t').map(str::trim);
+            let mut column = || columns.next().unwrap_or_default();
+            let name = column().to_owned();
+            let classes: Vec<String> = column().split_whitespace().map(str::to_owned).collect();
+            let mut names: Vec<String> =
+                column().split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+            if name.is_empty() || classes.is_empty() || columns.next().is_some() {
+                return Err(wrong("a label, a tab and ids of classes are needed, and perhaps a tab and names".into()));
             }
-            if labels.iter().any(|(known, _)| *known == label) {
-                return Err(wrong(format!("`{label}` is there twice")));
+            if labels.iter().any(|known| known.name == name) {
+                return Err(wrong(format!("`{name}` is there twice")));
             }
-            for (place, id) in ids.iter().enumerate() {
-                if ids[..place].contains(id) || labels.iter().any(|(_, known)| known.contains(id)) {
+            for (place, id) in classes.iter().enumerate() {
+                if classes[..place].contains(id) || labels.iter().any(|known| known.classes.contains(id)) {
                     return Err(wrong(format!("class `{id}` is there twice")));
                 }
             }
-            labels.push((label, ids));
+            if names.is_empty() {
+                names.push(name.clone());
+            }
+            labels.push(Label { name, names, classes });
         }
         if labels.is_empty() {
             return Err(Error::malformed(path, "no label"));
@@ -42,13 +58,13 @@ impl Labels {
         Ok(Labels(labels))
     }
 
-    /// Gives each image its label as its class and only name; images of other classes and of none are left out.
+    /// Gives each image its label as its class, with that label's names; images of other classes and of none are left out.
     pub fn apply(&self, dataset: &mut Dataset) {
-        let of_class: HashMap<&str, &String> =
-            self.0.iter().flat_map(|(label, ids)| ids.iter().map(move |id| (id.as_str(), label))).collect();
+        let of_class: HashMap<&str, &Label> =
+            self.0.iter().flat_map(|label| label.classes.iter().map(move |id| (id.as_str(), label))).collect();
         dataset.items.retain_mut(|item| {
             let Some(&label) = item.class.as_deref().and_then(|id| of_class.get(id)) else { return false };
-            (item.captions, item.class) = (vec![label.clone()], Some(label.clone()));
+            (item.captions, item.class) = (label.names.clone(), Some(label.name.clone()));
             true
         });
     }
@@ -75,10 +91,10 @@ mod tests {
         };
         let items = vec![item(Some("n2")), item(None), item(Some("n9")), item(Some("n3")), item(Some("n1"))];
         let mut dataset = Dataset { items, ..Dataset::default() };
-        read("a cat\tn1  n2\n\ndog\tn3\r\n").unwrap().apply(&mut dataset);
+        read("a cat\tn1  n2\n\ndog\tn3\t poodle, ,pug\r\n").unwrap().apply(&mut dataset);
         let found: Vec<_> = dataset.items.iter().map(|item| (item.class.as_deref(), item.captions.join(","))).collect();
-        let named = |name: &'static str| (Some(name), name.to_owned());
-        assert_eq!(found, [named("a cat"), named("dog"), named("a cat")]);
+        let cat = (Some("a cat"), "a cat".to_owned());
+        assert_eq!(found, [cat.clone(), (Some("dog"), "poodle,pug".to_owned()), cat]);
     }
 
     #[test]
@@ -86,6 +102,7 @@ mod tests {
         for (text, reason) in [
             ("cat\tn1\ndog\n", "line 2: a label, a tab"),
             ("\tn1\n", "line 1: a label, a tab"),
+            ("cat\tn1\ttabby\tn2\n", "line 1: a label, a tab"),
             ("cat\tn1\ncat\tn2\n", "line 2: `cat` is there twice"),
             ("cat\tn1\ndog\tn2 n1\n", "line 2: class `n1` is there twice"),
             ("cat\tn1 n1\n", "line 1: class `n1` is there twice"),
