@@ -4,7 +4,8 @@
 //! run operators on them, and the operators call the kernels of `edgelip-kernels`.
 //!
 //! The feature `mlip`, on by default, is what MLIP has beyond CLIP: convolutional stems, frequency blocks, guided merging. A microcontroller
-//! saves 13 KiB without it; a model that needs it is then refused with [`Error::Feature`].
+//! saves 13 KiB without it; a model that needs it is then refused with [`Error::Feature`]. Without `rough`, on by default too, pairs are searched for
+//! exactly in 8-bit models as well, which saves 4 KiB and takes longer where kernels multiply integers fast.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), edgelip_runtime::Error> {
