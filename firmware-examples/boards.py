@@ -90,7 +90,7 @@ def cortex_m() -> list[dict]:
             "machine": board["machine"],
             "board": board["core"],
             "memory": memory(board["machine"]),
-            "runs": "`cortex-m`: random weights, int8, on the console",
+            "runs": "`cortex-m`: micro, int8, on the console",
             "arena_bytes": board["arena_bytes"],
             "stack_bytes": board["stack_bytes"],
             "code_bytes": board["code_bytes"],

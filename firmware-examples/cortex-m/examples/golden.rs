@@ -3,13 +3,13 @@
 //! Columns, between tabs: model, photo, label, score.
 
 use edgelip_cortex_m::flash::{MODELS, PHOTO_HEIGHT, PHOTO_WIDTH, PHOTOS};
-use edgelip_cortex_m::labeller::{Arena, MAX_PIXELS, label};
+use edgelip_cortex_m::labeller::{Arena, MAX_EMBEDDING, MAX_PIXELS, label};
 use edgelip_runtime::image::Rgb;
 use edgelip_runtime::{Error, Kernels, Vision};
 
 fn main() -> Result<(), Error> {
     let mut scratch = vec![0.0; 1 << 20];
-    let mut arena = Arena { scratch: &mut scratch, pixels: &mut [0; MAX_PIXELS] };
+    let mut arena = Arena { scratch: &mut scratch, pixels: &mut [0; MAX_PIXELS], embedding: &mut [0.0; MAX_EMBEDDING] };
     for (model, bytes) in MODELS {
         // The best that this machine has, as `edgelip classify` takes them. All give the same bits.
         let vision = Vision::open(bytes, Kernels::detect())?;

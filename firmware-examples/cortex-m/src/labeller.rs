@@ -7,7 +7,7 @@ use edgelip_runtime::{Error, Score, Single, Vision, classify};
 /// The most labels a model may have here; the scores of one photo lie on the stack.
 pub const MAX_LABELS: usize = 32;
 /// The longest embedding.
-pub const MAX_EMBEDDING: usize = 64;
+pub const MAX_EMBEDDING: usize = 384;
 /// Bytes of the largest input a model may have: 64×64 RGB.
 pub const MAX_PIXELS: usize = 64 * 64 * 3;
 
@@ -17,6 +17,8 @@ pub struct Arena<'a> {
     pub scratch: &'a mut [f32],
     /// The photo as the model sees it.
     pub pixels: &'a mut [u8; MAX_PIXELS],
+    /// What the model makes of it.
+    pub embedding: &'a mut [f32; MAX_EMBEDDING],
 }
 
 /// Scores of all labels, in the model's order.
@@ -42,8 +44,7 @@ pub fn label(vision: &Vision<'_>, photo: Rgb<'_>, arena: &mut Arena<'_>) -> Resu
     let pixels = arena.pixels.get_mut(..height * width * 3).ok_or(Error::TooLarge)?;
     vision.preprocess().apply(vision.kernels(), photo, arena.scratch, pixels)?;
 
-    let mut embedding = [0.0; MAX_EMBEDDING];
-    let embedding = embedding.get_mut(..vision.shape().embedding).ok_or(Error::TooLarge)?;
+    let embedding = arena.embedding.get_mut(..vision.shape().embedding).ok_or(Error::TooLarge)?;
     vision.embed(pixels, arena.scratch, &Single, embedding)?;
 
     let bank = vision.labels().ok_or(Error::TooLarge)?;
