@@ -36,6 +36,8 @@ pub(crate) struct Table {
     pub dot: unsafe fn(a: &[f32], b: &[f32]) -> f32,
     /// `y += a x`, both of one length.
     pub scaled_add: unsafe fn(y: &mut [f32], a: f32, x: &[f32]),
+    /// [`Table::scaled_add`] for one `x` after the other, none of which is shorter than `y`.
+    pub scaled_add_all: unsafe fn(y: &mut [f32], a: f32, all: &[&[f32]]),
     /// `y = a x`, both of one length.
     pub scaled: unsafe fn(y: &mut [f32], a: f32, x: &[f32]),
     /// Writes the scores of a pairing, whose lists are at least as long; returns the best.

@@ -19,6 +19,13 @@ impl Kernels {
         unsafe { (self.table().scaled_add)(y.part_mut(..len), a, x.part(..len)) }
     }
 
+    /// [`Kernels::scaled_add`] for one `x` after the other.
+    pub fn scaled_add_all(&self, y: &mut [f32], a: f32, all: &[&[f32]]) {
+        let len = all.iter().map(|x| x.len()).fold(y.len(), usize::min);
+        // SAFETY: a `Kernels` proves the instructions; all are at least as long.
+        unsafe { (self.table().scaled_add_all)(y.part_mut(..len), a, all) }
+    }
+
     /// `y = a x`
     pub fn scaled(&self, y: &mut [f32], a: f32, x: &[f32]) {
         let len = y.len().min(x.len());

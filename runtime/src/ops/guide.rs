@@ -35,9 +35,12 @@ pub(crate) fn energies(
         let (ys, xs) = (y.saturating_sub(1)..height.min(y + 2), x.saturating_sub(1)..columns.min(x + 2));
         let share = -1.0 / (ys.len() * xs.len()) as f32;
         difference.copy_from(row(y, x));
-        for neighbour in ys.flat_map(|y| xs.clone().map(move |x| (y, x))) {
-            kernels.scaled_add(difference, share, row(neighbour.0, neighbour.1));
+        let mut around: [&[f32]; 9] = [&[]; 9];
+        let count = ys.len() * xs.len();
+        for (near, (y, x)) in around.iter_mut().zip(ys.flat_map(|y| xs.clone().map(move |x| (y, x)))) {
+            *near = row(y, x);
         }
+        kernels.scaled_add_all(difference, share, around.part(..count));
         *energy = kernels.dot(difference, difference);
     }
     to_unit_range(energies);

@@ -26,6 +26,7 @@ pub(crate) const TABLE: Table = Table {
     softmax: vector::softmax,
     dot: lanes::dot,
     scaled_add: vector::scaled_add,
+    scaled_add_all: vector::scaled_add_all,
     scaled: vector::scaled,
     pair_scores: pairing::scores,
     pack_panel: pairing::pack,

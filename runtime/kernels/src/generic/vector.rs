@@ -54,6 +54,10 @@ pub fn scaled_add(y: &mut [f32], a: f32, x: &[f32]) {
     }
 }
 
+pub fn scaled_add_all(y: &mut [f32], a: f32, all: &[&[f32]]) {
+    all.iter().for_each(|x| scaled_add(y, a, x));
+}
+
 pub fn scaled(y: &mut [f32], a: f32, x: &[f32]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y = a * x;

@@ -358,6 +358,11 @@ macro_rules! table {
                 vector::scaled_add(unsafe { $vector::assume() }, y, a, x);
             }
             #[target_feature(enable = $features)]
+            fn scaled_add_all(y: &mut [f32], a: f32, all: &[&[f32]]) {
+                // SAFETY: the features are enabled here.
+                vector::scaled_add_all(unsafe { $vector::assume() }, y, a, all);
+            }
+            #[target_feature(enable = $features)]
             fn scaled(y: &mut [f32], a: f32, x: &[f32]) {
                 // SAFETY: the features are enabled here.
                 vector::scaled(unsafe { $vector::assume() }, y, a, x);
@@ -409,6 +414,7 @@ macro_rules! table {
                 softmax,
                 dot,
                 scaled_add,
+                scaled_add_all,
                 scaled,
                 pair_scores,
                 pack_panel,

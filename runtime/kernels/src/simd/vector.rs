@@ -107,6 +107,33 @@ pub fn scaled_add<S: Simd>(s: S, y: &mut [f32], a: f32, x: &[f32]) {
 }
 
 #[inline(always)]
+pub fn scaled_add_all<S: Simd>(s: S, y: &mut [f32], a: f32, all: &[&[f32]]) {
+    const AT_ONCE: usize = 4;
+    let factor = s.splat(a);
+    let (pieces, rest) = y.as_chunks_mut::<{ AT_ONCE * LANES }>();
+    let first_of_rest = pieces.len() * AT_ONCE * LANES;
+    for (piece, first) in pieces.iter_mut().zip((0..).step_by(AT_ONCE * LANES)) {
+        let piece = piece.as_chunks_mut::<LANES>().0;
+        let mut sums = [s.splat(0.0); AT_ONCE];
+        for i in 0..AT_ONCE {
+            sums[i] = s.load(&piece[i]);
+        }
+        for x in all {
+            let x = x[first..][..AT_ONCE * LANES].as_chunks::<LANES>().0;
+            for i in 0..AT_ONCE {
+                sums[i] = s.fma(factor, s.load(&x[i]), sums[i]);
+            }
+        }
+        for i in 0..AT_ONCE {
+            s.store(sums[i], &mut piece[i]);
+        }
+    }
+    for x in all {
+        scaled_add(s, rest, a, &x[first_of_rest..][..rest.len()]);
+    }
+}
+
+#[inline(always)]
 pub fn scaled<S: Simd>(s: S, y: &mut [f32], a: f32, x: &[f32]) {
     let a = s.splat(a);
     let (y, y_rest) = y.as_chunks_mut::<LANES>();

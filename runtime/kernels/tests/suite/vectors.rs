@@ -51,18 +51,20 @@ fn norms_have_the_same_bits_for_any_number_of_workers() {
 #[test]
 fn vector_operations_of_every_length() {
     let mut random = Random(33);
-    for len in 0..=70 {
+    for len in (0..=70).chain([128, 200]) {
         let (a, b) = (random.normals(len), random.normals(len));
         let all = |kernels: Kernels| {
             let mut sum = b.clone();
             kernels.scaled_add(&mut sum, -0.7, &a);
+            let mut sums = b.clone();
+            kernels.scaled_add_all(&mut sums, -0.7, &[&a, &b, &a]);
             let mut product = b.clone();
             kernels.scaled(&mut product, 1.3, &a);
             let mut unit = b.clone();
             let norm = kernels.normalize(&a, &mut unit);
             let mut shares = a.clone();
             kernels.softmax(&mut shares);
-            [sum, product, unit, shares, vec![kernels.dot(&a, &b), norm]]
+            [sum, sums, product, unit, shares, vec![kernels.dot(&a, &b), norm]]
         };
         for kernels in instruction_sets() {
             for (is, ought) in all(kernels).iter().zip(&all(GENERIC)) {
@@ -78,6 +80,8 @@ fn lengths_that_differ_count_as_the_shorter() {
         let mut y = [1.0; 3];
         kernels.scaled_add(&mut y, 2.0, &[1.0; 2]);
         assert_eq!(y, [3.0, 3.0, 1.0]);
+        kernels.scaled_add_all(&mut y, 1.0, &[&[1.0; 4], &[-3.0; 1]]);
+        assert_eq!(y, [1.0, 3.0, 1.0]);
         assert_eq!(kernels.dot(&[1.0; 20], &[1.0; 18]), 18.0);
         assert_eq!(kernels.normalize(&[0.0; 3], &mut y), 0.0);
         assert_eq!(y, [0.0; 3]);
