@@ -56,7 +56,7 @@ fn main() -> ! {
     let (x, square) = (1.0 + f32::EPSILON, 1.0 + 2.0 * f32::EPSILON);
     let exact = math::fma(x, x, -square) == f32::EPSILON * f32::EPSILON
         && math::sqrt(2.0) == core::f32::consts::SQRT_2
-        && (0..=u16::MAX).all(|half| widens(half));
+        && (0..=u16::MAX).all(widens);
     let _ = writeln!(
         console,
         "{}: {layers} layers {} their plain twins; scalar instructions {}",
