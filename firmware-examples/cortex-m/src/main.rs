@@ -1,6 +1,6 @@
 //! Labels three photos with two compressions of one model, on a Cortex-M without a heap, and holds the scores against the host's.
 //!
-//! The model files are executed in flash; all working memory is two static arrays. Output goes to the debugger (or QEMU) by semihosting,
+//! The model files are executed in flash; all working memory is three static arrays. Output goes to the debugger (or QEMU) by semihosting,
 //! and the exit code says whether every score was right.
 #![no_std]
 #![no_main]
