@@ -1,6 +1,6 @@
 use core::num::NonZero;
 
-use crate::parallel::{Tasks, share};
+use crate::parallel::{Slots, Tasks, share};
 use crate::part::Part;
 use crate::rows::Output;
 use crate::table::{Bands, Block, Quantised, Table};
@@ -32,7 +32,7 @@ impl Kernels {
     /// `y = act(x Wᵀ + b)`, or `y += act(x Wᵀ + b)` with `accumulate`.
     ///
     /// Reads the first `inputs` columns of `x [rows, inputs..]` and writes the first `outputs` columns of
-    /// `y [rows, outputs..]`. Integer layers need [`linear_scratch`] elements of scratch.
+    /// `y [rows, outputs..]`. Integer layers need [`linear_scratch`] elements of scratch; layers of halves may be faster with it.
     #[allow(clippy::too_many_arguments)]
     pub fn linear(
         &self,
@@ -52,15 +52,16 @@ impl Kernels {
             return Ok(());
         }
         let table = self.table();
-        let (bands, quantised) = match layer.panels {
+        let (bands, quantised, room) = match layer.panels {
             Panels::I8 { .. } => {
                 let bands = Bands::new(x.rows(), table.integer_rows);
-                (bands, quantise(table, x, bands, layer.inputs, scratch, parallel)?)
+                (bands, quantise(table, x, bands, layer.inputs, scratch, parallel)?, <&mut [f32]>::default())
             }
-            _ => (Bands::new(x.rows(), table.float_rows), Quantised::default()),
+            Panels::F16(_) if table.widens => (Bands::new(x.rows(), table.float_rows), Quantised::default(), scratch),
+            _ => (Bands::new(x.rows(), table.float_rows), Quantised::default(), <&mut [f32]>::default()),
         };
         let job = Job { table, x, bands, quantised, layer, activation, accumulate, y: &y.share() };
-        job.run(parallel);
+        job.run(room, parallel);
         Ok(())
     }
 }
@@ -77,8 +78,8 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Divides the panels, and the rows too if the panels are too few for the workers.
-    fn run(&self, parallel: &dyn Parallel) {
+    /// Divides the panels, and the rows too if the panels are too few for the workers. Workers that the room suffices for widen halves.
+    fn run(&self, room: &mut [f32], parallel: &dyn Parallel) {
         let rows = self.x.rows();
         let panels = self.layer.outputs / LANES;
         let groups = panels.div_ceil(self.table.panels.max(1));
@@ -87,7 +88,9 @@ impl Job<'_> {
         let parts = if workers == 1 { 1 } else { wanted.min(rows.div_ceil(ROWS_OF_A_TASK)).min(self.bands.count()) };
         let parts = NonZero::new(parts).unwrap_or(NonZero::<usize>::MIN);
         let tasks = Tasks::new(groups * parts.get());
+        let slots = Slots::new(room, self.table.panels * LANES * self.layer.inputs, workers);
         let body = || {
+            let room = slots.claim().map_or(<&mut [f32]>::default(), |(_, room)| room);
             while let Some(task) = tasks.claim() {
                 let (group, index) = (task / parts, task % parts);
                 let first = group * self.table.panels;
@@ -107,7 +110,7 @@ impl Job<'_> {
                     y: self.y,
                 };
                 // SAFETY: a `Kernels` proves the instructions, `linear` checked the shapes, and the block is this task's alone.
-                unsafe { (self.table.linear)(&block) }
+                unsafe { (self.table.linear)(&block, room) }
             }
         };
         let work = rows.saturating_mul(self.layer.inputs).saturating_mul(self.layer.outputs);

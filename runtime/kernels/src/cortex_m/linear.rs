@@ -8,8 +8,8 @@ use crate::{LANES, Panels};
 type Two = [[i8; 4]; 2];
 
 /// A block of a linear layer: of integers two rows and two outputs at a time, of floats as the plain twin does it.
-pub fn block(block: &Block) {
-    let Panels::I8 { weight, .. } = block.layer.panels else { return linear::block(block) };
+pub fn block(block: &Block, room: &mut [f32]) {
+    let Panels::I8 { weight, .. } = block.layer.panels else { return linear::block(block, room) };
     let steps = block.layer.inputs.div_ceil(4);
     for panel in block.panels.clone() {
         let panels = weight.as_chunks().0.as_chunks().0.as_chunks().0;

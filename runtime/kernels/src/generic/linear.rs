@@ -5,7 +5,7 @@ use crate::table::Block;
 use crate::{LANES, Panels};
 
 /// A block of a linear layer, one panel and one row at a time.
-pub fn block(block: &Block) {
+pub fn block(block: &Block, _room: &mut [f32]) {
     for panel in block.panels.clone() {
         for row in block.rows.clone() {
             let sums = match block.layer.panels {

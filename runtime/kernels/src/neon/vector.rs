@@ -43,6 +43,7 @@ impl Simd for Neon {
     const PANELS: usize = 1;
     const RUN: usize = 128;
     const NARROW: bool = true;
+    const WIDENS: bool = true;
 
     type V = Quarters<float32x4_t>;
     type Four = float32x4_t;

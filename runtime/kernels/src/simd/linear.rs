@@ -22,49 +22,65 @@ struct Place {
     stride: usize,
 }
 
-/// A block of a linear layer: tile after tile down the rows, so that the panels stay in the cache.
+/// Bands from which on halves are widened once for all of them.
+const WIDENED_BANDS: usize = 3;
+
+/// A block of a linear layer: tile after tile down the rows, so that the panels stay in the cache. Halves become floats in `room`, if
+/// that suffices.
 #[inline(always)]
-pub fn block<I: Isa>(isa: I, block: &Block) {
+pub fn block<I: Isa>(isa: I, block: &Block, room: &mut [f32]) {
     match block.layer.panels {
-        Panels::F32(weights) => floats(isa, block, weights),
-        Panels::F16(weights) => floats(isa, block, weights),
+        Panels::F32(weights) => floats(isa, block, weights, room),
+        Panels::F16(weights) => floats(isa, block, weights, room),
         Panels::I8 { weight, scale, zero } => integers(isa, block, weight, scale, zero),
     }
 }
 
 #[inline(always)]
-fn floats<I: Isa, W: Weight>(isa: I, block: &Block, weights: &[W]) {
+fn floats<I: Isa, W: Weight>(isa: I, block: &Block, weights: &[W], room: &mut [f32]) {
     const { assert!(I::Vector::ROWS * I::Vector::PANELS <= TILE && I::Vector::PANELS * LANES <= ZEROS.len()) }
     let inputs = block.layer.inputs;
     let runs = inputs.div_ceil(I::Vector::RUN);
-    let mut buffer = Sums([[0.0; LANES]; TILE]);
+    let room = if block.part.len() < WIDENED_BANDS { &mut [] } else { room };
     let mut panel = block.panels.start;
     while panel < block.panels.end {
         let count = if block.panels.end - panel >= I::Vector::PANELS { I::Vector::PANELS } else { 1 };
         let columns = panel * LANES..(panel + count) * LANES;
         let panels = &weights[columns.start * inputs..columns.end * inputs];
-        let bias = bias(block, columns.clone());
-        let mut ahead = Ahead::new(next_panels(weights, block, panels.len()), block.rows.len(), block.part.len(), runs);
-        for band in block.part.clone() {
-            let rows = block.bands.band(band);
-            let place = place(block, rows.start, &columns, &mut buffer);
-            let tile = FloatTile {
-                x: block.x.data()[rows.start * block.x.stride()..].as_ptr(),
-                x_stride: block.x.stride(),
-                panels: panels.as_ptr(),
-                inputs,
-                start: bias.as_ptr(),
-                y: place.y,
-                y_stride: place.stride,
-                accumulate: adds_at_once(block),
-                ahead,
-            };
-            ahead = ahead.after(runs);
-            // SAFETY: the shapes were checked, the panels sliced, and nobody else writes the rows and panels of a block.
-            unsafe { tile::of_panels(isa, &tile, rows.len(), count) };
-            finish(isa.vector(), block, rows, &columns, &buffer);
+        let next = next_panels(weights, block, panels.len());
+        let ahead = Ahead::new(next, block.rows.len(), block.part.len(), runs);
+        match W::widened(isa.vector(), panels, room) {
+            Some(panels) => tiles(isa, block, columns, panels, ahead),
+            None => tiles(isa, block, columns, panels, ahead),
         }
         panel += count;
+    }
+}
+
+/// The tiles of some neighbouring panels.
+#[inline(always)]
+fn tiles<I: Isa, W: Weight>(isa: I, block: &Block, columns: Range<usize>, panels: &[W], mut ahead: Ahead) {
+    let inputs = block.layer.inputs;
+    let bias = bias(block, columns.clone());
+    let mut buffer = Sums([[0.0; LANES]; TILE]);
+    for band in block.part.clone() {
+        let rows = block.bands.band(band);
+        let place = place(block, rows.start, &columns, &mut buffer);
+        let tile = FloatTile {
+            x: block.x.data()[rows.start * block.x.stride()..].as_ptr(),
+            x_stride: block.x.stride(),
+            panels: panels.as_ptr(),
+            inputs,
+            start: bias.as_ptr(),
+            y: place.y,
+            y_stride: place.stride,
+            accumulate: adds_at_once(block),
+            ahead,
+        };
+        ahead = ahead.after(inputs.div_ceil(I::Vector::RUN));
+        // SAFETY: the shapes were checked, the panels sliced, and nobody else writes the rows and panels of a block.
+        unsafe { tile::of_panels(isa, &tile, rows.len(), columns.len() / LANES) };
+        finish(isa.vector(), block, rows, &columns, &buffer);
     }
 }
 

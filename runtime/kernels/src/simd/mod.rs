@@ -27,6 +27,8 @@ pub trait Simd: Copy {
     /// Whether a core runs short of instructions before it runs short of multiply-adds: a loop then does more at a time, and each
     /// row of a tile has a pointer of its own.
     const NARROW: bool;
+    /// Whether to widen halves takes as long as some multiply-adds with them, so that it is done once for many rows.
+    const WIDENS: bool;
 
     /// Sixteen floats.
     type V: Copy;
@@ -318,9 +320,9 @@ macro_rules! table {
             }
 
             #[target_feature(enable = $features)]
-            fn block(block: &Block) {
+            fn block(block: &Block, room: &mut [f32]) {
                 // SAFETY: the features are enabled here.
-                linear::block(unsafe { This::assume() }, block);
+                linear::block(unsafe { This::assume() }, block, room);
             }
             #[target_feature(enable = $features)]
             fn quantise(row: &[f32], height: usize, bytes: &mut [u8]) -> f32 {
@@ -406,6 +408,7 @@ macro_rules! table {
                 float_rows: <$vector as crate::simd::Simd>::ROWS,
                 integer_rows: <$int as crate::simd::Integer>::ROWS,
                 linear: block,
+                widens: <$vector as crate::simd::Simd>::WIDENS,
                 quantise,
                 head,
                 global_filter: $register::filter,

@@ -10,6 +10,12 @@ pub trait Weight: Copy {
     /// # Safety
     /// It is there.
     unsafe fn next<S: Simd>(s: S, at: &mut *const Self) -> S::V;
+
+    /// Whole vectors of weights as floats, if those are faster to read and there is room for them.
+    #[inline(always)]
+    fn widened<'a, S: Simd>(_s: S, _weights: &[Self], _room: &'a mut [f32]) -> Option<&'a [f32]> {
+        None
+    }
 }
 
 impl Weight for f32 {
@@ -27,6 +33,17 @@ impl Weight for u16 {
         let from = unsafe { &*at.cast::<[u16; LANES]>() };
         *at = at.wrapping_add(LANES);
         s.load_half(from)
+    }
+
+    #[inline(always)]
+    fn widened<'a, S: Simd>(s: S, weights: &[u16], room: &'a mut [f32]) -> Option<&'a [f32]> {
+        if const { !S::WIDENS } || room.len() < weights.len() {
+            return None;
+        }
+        for (from, to) in weights.as_chunks().0.iter().zip(room.as_chunks_mut().0) {
+            s.store(s.load_half(from), to);
+        }
+        Some(room)
     }
 }
 

@@ -48,6 +48,7 @@ impl Simd for Avx2 {
     const PANELS: usize = 1;
     const RUN: usize = 8;
     const NARROW: bool = false;
+    const WIDENS: bool = true;
 
     type V = Halves<__m256>;
     type Four = *const f32;

@@ -54,6 +54,7 @@ impl Simd for Avx512 {
     const PANELS: usize = 2;
     const RUN: usize = 4;
     const NARROW: bool = false;
+    const WIDENS: bool = false;
 
     type V = __m512;
     type Four = *const f32;

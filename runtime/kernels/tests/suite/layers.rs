@@ -81,7 +81,7 @@ pub fn apply(
 ) -> Vec<f32> {
     let stride = layer.outputs + LANES;
     let mut y = start.map_or_else(|| vec![7.0; x.rows() * stride], |start| start.data[..x.rows() * stride].to_vec());
-    let mut scratch = vec![f32::NAN; linear_scratch(x.rows(), layer.inputs)];
+    let mut scratch = vec![f32::NAN; linear_scratch(x.rows(), layer.inputs).max(LANES * layer.inputs)];
     let rows = RowsMut::new(&mut y, x.rows(), stride).unwrap();
     kernels.linear(x, layer, activation, start.is_some(), rows, &mut scratch, parallel).unwrap();
     y
