@@ -10,6 +10,7 @@ use crate::{Activation, LANES, Linear, Pairing, Rows};
 /// The kernels of one instruction set.
 ///
 /// Every function may be called only on a CPU that has the instruction set; operands have been checked by the caller.
+#[allow(clippy::type_complexity, reason = "a kernel's operands are its type")]
 pub(crate) struct Table {
     pub name: &'static str,
     /// Panels that one pass over the rows works on.
@@ -48,7 +49,6 @@ pub(crate) struct Table {
     pub pack_panel: unsafe fn(x: Rows, rows: Range<usize>, factors: &[f32; LANES], panel: &mut [f32]),
     /// At most 16 of the rows as a panel of integers `[width / 4, 16, 4]`, each in units of its scale, with the zeros of those. `None` if products of
     /// integers gain too little to be worth it.
-    #[allow(clippy::type_complexity)]
     pub pack_integers: Option<
         unsafe fn(x: Rows, rows: Range<usize>, panel: &mut [u8], scale: &mut [f32; LANES], zero: &mut [i32; LANES]),
     >,
