@@ -55,7 +55,6 @@ pub(crate) struct Table {
     /// Takes the channels of a line `[pixels, 3]` apart.
     pub split_channels: unsafe fn(line: &[u8], planes: [&mut [u8]; 3]),
     /// Filters a line into pixels, by `entry` words of the table for each: first column, number of columns, weights with zeros behind them.
-    #[allow(clippy::type_complexity)]
     pub filter_line: unsafe fn(planes: [&[u8]; 3], table: &[i32], entry: usize, out: &mut [[u8; 3]]),
     /// `sums += weight · line`
     pub add_line: unsafe fn(sums: &mut [i32], line: &[u8], weight: i32),
