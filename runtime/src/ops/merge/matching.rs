@@ -1,6 +1,6 @@
 use edgelip_kernels::{
-    Activation, IntegerPanels, Kernels, LANES, Linear, Panels, Parallel, Part, Rows, RowsMut, cast, for_each_chunk,
-    linear_scales, padded,
+    Activation, IntegerPanels, Kernels, LANES, Linear, Panels, Parallel, Part, Rows, RowsMut, Single, cast,
+    for_each_chunk, linear_scales, padded,
 };
 
 use super::pairs::{Feature, Pairs};
@@ -11,6 +11,9 @@ use crate::plan::VisionShape;
 
 /// Rows whose norms a thread computes at a time.
 const NORMS_OF_A_TASK: usize = 16;
+
+/// Values of all tokens below which to wake threads costs more than it gains.
+const WORTH_SHARING: usize = 1 << 15;
 
 /// Variance of a cosine that is computed in floats, generously.
 const VARIANCE_OF_FLOATS: f32 = 1e-12;
@@ -62,7 +65,8 @@ impl Matching<'_> {
 
     /// Fills the products and norms of one kind of feature.
     fn compare(&mut self, kind: usize, Feature { rows, width }: Feature<'_>) -> Result<(), Error> {
-        let (kernels, parallel) = (self.kernels, self.parallel);
+        let kernels = self.kernels;
+        let parallel = if self.count * width < WORTH_SHARING { &Single } else { self.parallel };
         let (Some(of_tokens), Some(products)) = (self.norms.get_mut(kind), self.products.get_mut(kind)) else {
             return Ok(());
         };
@@ -90,7 +94,7 @@ impl Matching<'_> {
             let panels = self.panels.part_mut(..outputs * width);
             kernels.pack_panels(to, width, factors, panels, parallel)?;
             let layer = Linear { panels: Panels::F32(panels), bias: &[], inputs: width, outputs };
-            kernels.linear(from, &layer, Activation::None, false, products, &mut [], parallel)?;
+            kernels.linear(from, &layer, Activation::None, false, products, &mut [], self.parallel)?;
             variances.iter_mut().for_each(|variance| *variance += VARIANCE_OF_FLOATS);
             return Ok(());
         }
@@ -100,7 +104,7 @@ impl Matching<'_> {
         let mut panels = IntegerPanels { weight: cast::bytes_mut(weight), scale, zero: cast::i32s_mut(zero) };
         kernels.pack_integers(to, width, factors, &mut panels)?;
         let layer = Linear { panels: panels.panels(), bias: &[], inputs: width, outputs };
-        kernels.linear(from, &layer, Activation::None, false, products, scratch, parallel)?;
+        kernels.linear(from, &layer, Activation::None, false, products, scratch, self.parallel)?;
         // Rounding to whole steps errs by up to half a step, with a variance of a twelfth of its square.
         let coarsest = panels.scale.part(..targets).iter().fold(0.0, |coarsest: f32, step| coarsest.max(*step));
         let steps = linear_scales(scratch, sources, width);
