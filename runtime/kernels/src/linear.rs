@@ -14,13 +14,18 @@ const ROWS_OF_A_TASK: usize = 32;
 
 /// `f32`s of scratch that [`Kernels::linear`] needs for an integer layer; other layers need none.
 pub const fn linear_scratch(rows: usize, inputs: usize) -> usize {
-    rows * quantised_stride(inputs) / size_of::<f32>() + padded(rows)
+    quantised_words(rows, inputs) + padded(rows)
 }
 
 /// The scales of its input's rows that an integer layer has left in its scratch: each row was rounded to whole multiples of its own.
 pub fn linear_scales(scratch: &[f32], rows: usize, inputs: usize) -> &[f32] {
-    let words = rows * quantised_stride(inputs) / size_of::<f32>();
+    let words = quantised_words(rows, inputs);
     scratch.part(words..words + rows)
+}
+
+/// `f32`s that quantised rows take the place of.
+const fn quantised_words(rows: usize, inputs: usize) -> usize {
+    rows * quantised_stride(inputs) / size_of::<f32>()
 }
 
 /// Bytes from one quantised row to the next: whole vectors, as the kernels read them.
@@ -57,8 +62,7 @@ impl Kernels {
                 let bands = Bands::new(x.rows(), table.integer_rows);
                 (bands, quantise(table, x, bands, layer.inputs, scratch, parallel)?, <&mut [f32]>::default())
             }
-            Panels::F16(_) if table.widens => (Bands::new(x.rows(), table.float_rows), Quantised::default(), scratch),
-            _ => (Bands::new(x.rows(), table.float_rows), Quantised::default(), <&mut [f32]>::default()),
+            _ => (Bands::new(x.rows(), table.float_rows), Quantised::default(), scratch),
         };
         let job = Job { table, x, bands, quantised, layer, activation, accumulate, y: &y.share() };
         job.run(room, parallel);

@@ -19,10 +19,8 @@ pub(crate) struct Table {
     pub float_rows: usize,
     /// Most rows of a tile of integers.
     pub integer_rows: usize,
-    /// Computes a block of a layer's outputs.
+    /// Computes a block of a layer's outputs. May widen halves in `room`, if that suffices for `panels` panels.
     pub linear: unsafe fn(&Block, room: &mut [f32]),
-    /// Whether `linear` makes use of room for the floats of `panels` panels of halves.
-    pub widens: bool,
     /// Writes a row as bytes for the integer `linear`, each four inputs `height` words behind the four before; returns the row's scale. What
     /// lies past the row in `bytes` does not count: its weights are zero, or it is never read.
     pub quantise: unsafe fn(row: &[f32], height: usize, bytes: &mut [u8]) -> f32,

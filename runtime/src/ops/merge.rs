@@ -57,7 +57,7 @@ pub(crate) fn merge(
         parallel,
         count,
         class: shape.class_tokens(),
-        roughly: false,
+        roughly,
         products: [arena.take(lengths.products)?, arena.take(lengths.products)?],
         norms: [arena.take(count)?, arena.take(count)?],
         panels: arena.take(lengths.panels)?,
@@ -71,13 +71,13 @@ pub(crate) fn merge(
     match rule {
         Merge::Ward => {
             let features = [tokens, keys].map(|rows| Feature { rows, width: shape.width });
-            matching.find(&features, roughly, r, Some(sizes), guide.as_ref())?;
+            matching.find(&features, r, Some(sizes), guide.as_ref())?;
         }
         Merge::Tome | Merge::None => {
             let features = arena.take(lengths.features)?;
             let means = matching::means_over_heads(kernels, keys, shape, features, parallel)?;
             let means = Feature { rows: means, width: shape.head_dim() };
-            matching.find(&[means], roughly, r, None, guide.as_ref())?;
+            matching.find(&[means], r, None, guide.as_ref())?;
         }
     }
     parallel.finished(Step::Match);

@@ -18,7 +18,6 @@ pub(crate) const TABLE: Table = Table {
     float_rows: 1,
     integer_rows: 1,
     linear: linear::block,
-    widens: false,
     quantise: linear::quantise,
     head: attention::head,
     global_filter: if cfg!(feature = "fourier") { fourier::filter } else { |_, _| {} },

@@ -50,17 +50,16 @@ fn floats<I: Isa, W: Weight>(isa: I, block: &Block, weights: &[W], room: &mut [f
         let next = next_panels(weights, block, panels.len());
         let ahead = Ahead::new(next, block.rows.len(), block.part.len(), runs);
         match W::widened(isa.vector(), panels, room) {
-            Some(panels) => tiles(isa, block, columns, panels, ahead),
-            None => tiles(isa, block, columns, panels, ahead),
+            Some(panels) => tiles(isa, block, columns, panels, ahead, runs),
+            None => tiles(isa, block, columns, panels, ahead, runs),
         }
         panel += count;
     }
 }
 
-/// The tiles of some neighbouring panels.
+/// The tiles of some neighbouring panels, each of so many runs.
 #[inline(always)]
-fn tiles<I: Isa, W: Weight>(isa: I, block: &Block, columns: Range<usize>, panels: &[W], mut ahead: Ahead) {
-    let inputs = block.layer.inputs;
+fn tiles<I: Isa, W: Weight>(isa: I, block: &Block, columns: Range<usize>, panels: &[W], mut ahead: Ahead, runs: usize) {
     let bias = bias(block, columns.clone());
     let mut buffer = Sums([[0.0; LANES]; TILE]);
     for band in block.part.clone() {
@@ -70,14 +69,14 @@ fn tiles<I: Isa, W: Weight>(isa: I, block: &Block, columns: Range<usize>, panels
             x: block.x.data()[rows.start * block.x.stride()..].as_ptr(),
             x_stride: block.x.stride(),
             panels: panels.as_ptr(),
-            inputs,
+            inputs: block.layer.inputs,
             start: bias.as_ptr(),
             y: place.y,
             y_stride: place.stride,
             accumulate: adds_at_once(block),
             ahead,
         };
-        ahead = ahead.after(inputs.div_ceil(I::Vector::RUN));
+        ahead = ahead.after(runs);
         // SAFETY: the shapes were checked, the panels sliced, and nobody else writes the rows and panels of a block.
         unsafe { tile::of_panels(isa, &tile, rows.len(), columns.len() / LANES) };
         finish(isa.vector(), block, rows, &columns, &buffer);

@@ -150,7 +150,6 @@ macro_rules! table {
                 float_rows: <$vector as crate::simd::Simd>::ROWS,
                 integer_rows: <$int as crate::simd::Integer>::ROWS,
                 linear: block,
-                widens: <$vector as crate::simd::Simd>::WIDENS,
                 quantise,
                 head,
                 global_filter: $register::filter,

@@ -48,14 +48,12 @@ impl Matching<'_> {
     pub(super) fn find(
         &mut self,
         features: &[Feature<'_>],
-        roughly: bool,
         r: usize,
         sizes: Option<&[f32]>,
         guide: Option<&Guide<'_>>,
     ) -> Result<(), Error> {
         // Few values leave errors of rounding less chance to even out, and too little work space.
-        self.roughly = cfg!(feature = "rough")
-            && roughly
+        self.roughly &= cfg!(feature = "rough")
             && features.iter().all(|Feature { width, .. }| *width >= 64 && width.is_multiple_of(LANES));
         for (kind, feature) in features.iter().enumerate() {
             self.compare(kind, *feature)?;
