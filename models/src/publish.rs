@@ -1,5 +1,6 @@
 //! A trained model for others: averaged weights as half floats under the names of Hugging Face's CLIP, with its configuration.
 
+use std::fs;
 use std::path::Path;
 
 use serde_json::json;
@@ -70,14 +71,36 @@ pub fn publish(
     words.extend(scale.map(|scale| ("logit_scale", scale.to_string())));
     tensor_file::write(&path, &views, &words)?;
 
-    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     replace(&folder.join("config.json"), pretty(&description(&config, scale, vocabulary)).as_bytes())?;
     replace(&folder.join("preprocessor_config.json"), pretty(&preprocessing(&config)).as_bytes())?;
     replace(&folder.join("training.toml"), text.as_bytes())?;
     if let Some(vocabulary) = vocabulary {
         vocabulary.write(&folder.join("synsets.tsv"))?;
     }
-    Ok(std::fs::metadata(&path).map_err(Error::io(&path))?.len())
+    Ok(fs::metadata(&path).map_err(Error::io(&path))?.len())
+}
+
+/// Gives a run's checkpoint or a published model another logit scale, by its logarithm: a published one in `config.json` beside it too.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Malformed`] if a file is not what it should be.
+pub fn rescale(model: &Path, scale: f64) -> Result<(), Error> {
+    if tensor_file::read(model)?.word("step").is_err() {
+        let path = model.with_file_name("config.json");
+        let text = fs::read(&path).map_err(Error::io(&path))?;
+        let mut description: serde_json::Value =
+            serde_json::from_slice(&text).map_err(|error| Error::malformed(&path, error))?;
+        let Some(number) = description.get_mut("logit_scale_init_value") else {
+            return Err(Error::malformed(&path, "no `logit_scale_init_value`"));
+        };
+        *number = json!(scale);
+        replace(&path, pretty(&description).as_bytes())?;
+    }
+    tensor_file::annotate(model, "logit_scale", &scale.to_string())
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
 /// Takes a published model's tensor by the name it has in training: the inverse of [`publish`]'s renaming.

@@ -11,7 +11,7 @@ use edgelip_models::evaluate::{LabelBank, accuracy, embed, embed_with};
 use edgelip_models::model::Trained;
 use edgelip_models::objective::{Contrastive, Learner, MultiLabel, TextSource};
 use edgelip_models::parameters::Parameters;
-use edgelip_models::publish::publish;
+use edgelip_models::publish::{publish, rescale};
 use edgelip_models::tensor_file;
 use edgelip_models::text::OwnTower;
 use edgelip_models::train::{Metrics, Run, Stop, Stopwatch, Summary};
@@ -152,13 +152,19 @@ fn a_calibrated_scale_is_published_and_forgotten_by_a_run_that_goes_on() {
     let (run, published) = (folder.path().join("checkpoint.safetensors"), folder.path().join("published"));
     let scale = || Trained::open(&run, Device::Cpu, None).unwrap().scale;
     let learned = scale();
-    tensor_file::annotate(&run, "logit_scale", &3.5f64.ln().to_string()).unwrap();
+    rescale(&run, 3.5f64.ln()).unwrap();
     assert!((scale() - 3.5).abs() < 1e-9 && (learned - 3.5).abs() > 1.0);
     publish(&run, &published, None, None).unwrap();
-    let words: serde_json::Value = serde_json::from_slice(&fs::read(published.join("config.json")).unwrap()).unwrap();
-    assert_eq!(words["logit_scale_init_value"], 3.5f64.ln());
-    let out = Trained::open(&published.join("model.safetensors"), Device::Cpu, None).unwrap();
-    assert!((out.scale - 3.5).abs() < 1e-9);
+    let has_scale = |scale: f64| {
+        let words = fs::read(published.join("config.json")).unwrap();
+        let words: serde_json::Value = serde_json::from_slice(&words).unwrap();
+        assert_eq!(words["logit_scale_init_value"], scale.ln());
+        let out = Trained::open(&published.join("model.safetensors"), Device::Cpu, None).unwrap();
+        assert!((out.scale - scale).abs() < 1e-9);
+    };
+    has_scale(3.5);
+    rescale(&published.join("model.safetensors"), 2.5f64.ln()).unwrap();
+    has_scale(2.5);
     train(&config, folder.path(), Stop::default());
     assert!((scale() - learned).abs() < 1.0, "{}", scale());
 }

@@ -7,7 +7,7 @@ use comfy_table::Table;
 use edgelip_models::data::Texts;
 use edgelip_models::evaluate::{LabelBank, embed, expected_error, fit_scale, negative_log_likelihood};
 use edgelip_models::model::Trained;
-use edgelip_models::tensor_file;
+use edgelip_models::publish;
 use serde_json::json;
 use tch::Tensor;
 
@@ -15,18 +15,20 @@ use super::merge_args::MergeArgs;
 use super::model_files::{TextFiles, device};
 use super::photos::Photos;
 
-/// Fit a run's logit scale to photos held out of its training, so that its probabilities mean what they say
+/// Fit a model's logit scale to photos held out of its training, so that its probabilities mean what they say
 ///
 /// One scale, at which the right classes of these photos are most likely (Guo et al., 2017: temperature scaling), goes into the checkpoint, for
-/// `evaluate` and `publish`; no label changes its place. Weights stay as they are, and a run that goes on forgets the scale. Photos that it was
-/// trained on make it too sure of itself, and photos that it is judged by are no longer fit to judge it.
+/// `evaluate` and `publish`, or into the published model, to be exported again; no label changes its place. Weights stay as they are, and a run
+/// that goes on forgets the scale. Photos that it was trained on make it too sure of itself, and photos that it was fitted to are no longer fit
+/// to judge its probabilities: `--limit COUNT` fits it to some, and `evaluate --limit COUNT --others` judges it by the rest.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   edgelip-train calibrate runs/mlip/checkpoint.safetensors --data held-out.parquet --minilm minilm --rates 0,0.5
+  edgelip-train calibrate mlip-tiny/model.safetensors --data val.parquet --limit 1000 --minilm minilm --rates 0,0.5
   edgelip-train calibrate runs/micro/checkpoint.safetensors --data held-out.parquet --labels labels.tsv --minilm minilm --dry-run")]
 pub struct Args {
-    /// A run's checkpoint
-    checkpoint: PathBuf,
+    /// A run's checkpoint, or a published model
+    model: PathBuf,
     #[command(flatten)]
     photos: Photos,
     #[command(flatten)]
@@ -39,7 +41,7 @@ pub struct Args {
     /// Names of a class that are used as prompts
     #[arg(long, default_value_t = 1)]
     names: usize,
-    /// Leave the checkpoint as it is
+    /// Leave the model as it is
     #[arg(long)]
     dry_run: bool,
     /// Print JSON, one object for each rate
@@ -62,10 +64,7 @@ impl Fit {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    if tensor_file::read(&args.checkpoint)?.word("step").is_err() {
-        bail!("{} is no run's checkpoint: calibrate that and publish it again", args.checkpoint.display());
-    }
-    let model = Trained::open(&args.checkpoint, device(), None)?;
+    let model = Trained::open(&args.model, device(), None)?;
     if model.classifier.is_some() {
         bail!("a catlip model has no logit scale");
     }
@@ -102,8 +101,8 @@ pub fn run(args: Args) -> Result<()> {
         println!("{table}");
     }
     if !args.dry_run {
-        tensor_file::annotate(&args.checkpoint, "logit_scale", &scale.ln().to_string())?;
-        eprintln!("{} now has the scale {scale:.2}", args.checkpoint.display());
+        publish::rescale(&args.model, scale.ln())?;
+        eprintln!("{} now has the scale {scale:.2}", args.model.display());
     }
     Ok(())
 }

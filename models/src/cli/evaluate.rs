@@ -1,6 +1,5 @@
 //! `edgelip-train evaluate`.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -39,9 +38,6 @@ pub struct Args {
     model: PathBuf,
     #[command(flatten)]
     photos: Photos,
-    /// Take only so many of them, evenly spread
-    #[arg(long, value_name = "COUNT")]
-    limit: Option<NonZeroUsize>,
     /// Images of the same classes for the linear probe and the nearest neighbours
     #[arg(long, value_name = "PATH")]
     probe: Vec<Source>,
@@ -82,14 +78,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let own = Trained::open(&args.model, device(), None)?;
     let variants = args.variants.variants(&own.config)?;
-    let mut dataset = args.photos.read()?;
-    if let Some(limit) = args.limit.map(NonZeroUsize::get).filter(|&limit| limit < dataset.items.len()) {
-        let count = dataset.items.len();
-        let mut kept = (0..limit).map(|i| i * count / limit).peekable();
-        let mut index = 0..;
-        dataset.items.retain(|_| kept.next_if_eq(&index.next().unwrap_or_default()).is_some());
-        eprintln!("{} of them", dataset.items.len());
-    }
+    let dataset = args.photos.read()?;
     let probe = args.photos.named(&args.probe)?;
     let against = against(&args, &own, &dataset)?;
 

@@ -1,5 +1,6 @@
 //! The photos that a model is held against.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -16,13 +17,26 @@ pub struct Photos {
     /// are to name (see --names) in place of the label, between commas. Images of other classes are left out
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// Take only so many of the images, evenly spread
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<NonZeroUsize>,
+    /// Take the images that --limit leaves
+    #[arg(long, requires = "limit")]
+    others: bool,
 }
 
 impl Photos {
     /// Reads them.
     pub fn read(&self) -> Result<Dataset> {
-        let dataset = self.named(&self.data)?;
+        let mut dataset = self.named(&self.data)?;
         eprintln!("{} images, {}", dataset.items.len(), dataset.skipped);
+        if let Some(limit) = self.limit {
+            let count = dataset.items.len();
+            let mut taken = spread(limit.get(), count).peekable();
+            let mut index = 0..;
+            dataset.items.retain(|_| taken.next_if_eq(&index.next().unwrap_or_default()).is_some() != self.others);
+            eprintln!("{} of them", dataset.items.len());
+        }
         if dataset.items.is_empty() {
             bail!("no usable image in --data");
         }
@@ -40,4 +54,10 @@ impl Photos {
         }
         Ok(all)
     }
+}
+
+/// So many places among `count`, evenly spread; all if they are no more.
+fn spread(limit: usize, count: usize) -> impl Iterator<Item = usize> {
+    let limit = limit.min(count);
+    (0..limit).map(move |index| index * count / limit)
 }
