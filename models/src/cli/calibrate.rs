@@ -14,6 +14,7 @@ use tch::Tensor;
 use super::merge_args::MergeArgs;
 use super::model_files::{TextFiles, device};
 use super::photos::Photos;
+use super::say;
 
 /// Fit a model's logit scale to photos held out of its training, so that its probabilities mean what they say
 ///
@@ -63,7 +64,8 @@ impl Fit {
     }
 }
 
-pub fn run(args: Args) -> Result<()> {
+/// Whether a scale fits.
+pub fn run(args: Args) -> Result<bool> {
     let model = Trained::open(&args.model, device(), None)?;
     if model.classifier.is_some() {
         bail!("a catlip model has no logit scale");
@@ -80,8 +82,10 @@ pub fn run(args: Args) -> Result<()> {
         cosines.push(of_rate);
         labels.push(right);
     }
-    let scale = fit_scale(&Tensor::cat(&cosines, 0), &labels.concat())
-        .context("no scale fits best: the photos are all right, or no better than chance")?;
+    let Some(scale) = fit_scale(&Tensor::cat(&cosines, 0), &labels.concat()) else {
+        eprintln!("no scale fits best: the photos are all right, or no better than chance");
+        return Ok(false);
+    };
 
     let mut table = Table::new();
     table.set_header(["rate", "photos", "scale", "nats a photo", "calibration error"]);
@@ -90,7 +94,7 @@ pub fn run(args: Args) -> Result<()> {
             let Fit { scale, likelihood, error } = fit;
             if args.json {
                 let line = json!({ "rate": rate, "photos": labels.len(), "scale": scale, "nats": likelihood, "calibration_error": error });
-                println!("{line}");
+                say(line)?;
             }
             let [rate, photos] = [format!("{rate}"), format!("{}", labels.len())];
             let error = format!("{:.1} %", 100.0 * error);
@@ -98,11 +102,11 @@ pub fn run(args: Args) -> Result<()> {
         }
     }
     if !args.json {
-        println!("{table}");
+        say(table)?;
     }
     if !args.dry_run {
         publish::rescale(&args.model, scale.ln())?;
         eprintln!("{} now has the scale {scale:.2}", args.model.display());
     }
-    Ok(())
+    Ok(true)
 }

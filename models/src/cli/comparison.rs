@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tch::Tensor;
 
 use super::plan::points;
+use super::say;
 use super::variants::Variant;
 
 /// One variant with its scores.
@@ -66,7 +67,7 @@ pub fn compare(all: &mut [Measured]) {
 pub fn print(all: &[Measured], as_json: bool) -> Result<()> {
     if as_json {
         for one in all {
-            println!("{}", serde_json::to_string(&one.row)?);
+            say(json!(one.row))?;
         }
         return Ok(());
     }
@@ -77,7 +78,7 @@ pub fn print(all: &[Measured], as_json: bool) -> Result<()> {
     for one in all {
         table.add_row(names.iter().map(|name| one.row.get(*name).map_or_else(String::new, |value| cell(name, value))));
     }
-    println!("{table}");
+    say(table)?;
     Ok(())
 }
 

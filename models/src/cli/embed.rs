@@ -11,6 +11,7 @@ use edgelip_models::tensor_file;
 
 use super::merge_args::MergeArgs;
 use super::model_files::{device, guard};
+use super::say;
 
 /// Embed images in single precision: the golden values for other engines
 #[derive(Debug, clap::Args)]
@@ -54,6 +55,6 @@ pub fn run(args: Args) -> Result<()> {
     let counts = merge.map_or_else(Vec::new, |merge| merge.counts);
     let words = [("merged", serde_json::to_string(&counts)?), ("saved", saving.to_string())];
     tensor_file::write(&args.out, &[("embeddings", &embeddings)], &words)?;
-    println!("{} embeddings in {}", dataset.items.len(), args.out.display());
+    say(format_args!("{} embeddings in {}", dataset.items.len(), args.out.display()))?;
     Ok(())
 }

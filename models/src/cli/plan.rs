@@ -9,6 +9,8 @@ use edgelip_models::evaluate::Interval;
 use edgelip_models::planner::{Choice, Entry, Way, choose, full_macs};
 use serde_json::json;
 
+use super::say;
+
 /// Savings of the table that is printed without a budget.
 const SAVINGS: [f64; 8] = [0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
 
@@ -36,7 +38,8 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Result<()> {
+/// Whether anything fits.
+pub fn run(args: Args) -> Result<bool> {
     let entries = read(&args.table)?;
     let name = args.table.display();
     let full = full_macs(&entries)
@@ -54,13 +57,14 @@ pub fn run(args: Args) -> Result<()> {
     let choices: Vec<Choice> = budgets.iter().filter_map(|&budget| choose(&entries, budget)).collect();
     if choices.is_empty() {
         let least = entries.iter().map(|entry| entry.macs).min().unwrap_or(0);
-        bail!("nothing in {name} fits {} multiply-adds: the cheapest variant has {least}", budgets[0]);
+        eprintln!("nothing in {name} fits {} multiply-adds: the cheapest variant has {least}", budgets[0]);
+        return Ok(false);
     }
     if args.json {
         for choice in &choices {
-            println!("{}", serde_json::to_string(&json!(choice))?);
+            say(json!(choice))?;
         }
-        return Ok(());
+        return Ok(true);
     }
     let mut table = Table::new();
     table.set_header([
@@ -94,11 +98,11 @@ pub fn run(args: Args) -> Result<()> {
             others.join("\n"),
         ]);
     }
-    println!("{table}");
+    say(table)?;
     if one {
-        println!("{}", how(&choices[0].chosen, choices[0].way));
+        say(how(&choices[0].chosen, choices[0].way))?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn read(path: &std::path::Path) -> Result<Vec<Entry>> {

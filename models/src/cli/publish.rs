@@ -7,6 +7,7 @@ use edgelip_models::publish::publish;
 use edgelip_models::wordnet::Vocabulary;
 
 use super::model_files::guard;
+use super::say;
 
 /// Write a run's averaged weights as half floats with their configuration
 ///
@@ -36,6 +37,6 @@ pub fn run(args: Args) -> Result<()> {
     guard(&args.out.join("model.safetensors"), args.force)?;
     let vocabulary = args.vocabulary.as_deref().map(Vocabulary::read).transpose()?;
     let bytes = publish(&args.checkpoint, &args.out, args.image, vocabulary.as_ref())?;
-    println!("{}: {:.1} MB", args.out.join("model.safetensors").display(), bytes as f64 / 1e6);
+    say(format_args!("{}: {:.1} MB", args.out.join("model.safetensors").display(), bytes as f64 / 1e6))?;
     Ok(())
 }

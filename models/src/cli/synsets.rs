@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use edgelip_models::wordnet::WordNet;
 
+use super::say;
+
 /// Print the synsets of each caption read from stdin, as catlip labels them: `n` and the offset
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
@@ -20,7 +22,7 @@ pub fn run(args: Args) -> Result<()> {
     let net = WordNet::read(&args.wordnet)?;
     for caption in io::stdin().lock().lines() {
         let keys: Vec<String> = net.synsets(&caption?).iter().map(|offset| format!("n{offset}")).collect();
-        println!("{}", keys.join(" "));
+        say(keys.join(" "))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use edgelip_models::train::Stopwatch;
 use serde_json::json;
 
 use super::learning::Learning;
+use super::say;
 use super::train::read;
 
 /// Time the training steps of several configurations, by turns on the same data
@@ -85,7 +86,7 @@ pub fn run(args: Args) -> Result<()> {
                 "config": path, "objective": config.objective, "images": images, "steps": seconds.len(), "seconds_least": least,
                 "seconds_median": median, "seconds_mean": mean, "median_against_first": against,
             });
-            println!("{row}");
+            say(row)?;
         }
         let milliseconds = |seconds: f64| format!("{:.0} ms", seconds * 1e3);
         let name = path.display().to_string();
@@ -93,7 +94,7 @@ pub fn run(args: Args) -> Result<()> {
         table.add_row(cells.into_iter().chain([format!("{against:.2}")]));
     }
     if !args.json {
-        println!("{table}");
+        say(table)?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use edgelip_models::train::{Rows, Run, Stop, transfer};
 use edgelip_models::wordnet::Vocabulary;
 
 use super::learning::Learning;
+use super::say;
 
 /// Train a model, or go on with one that was stopped
 ///
@@ -79,7 +80,7 @@ pub fn run(args: Args) -> Result<()> {
     let stop = Stop { seconds: args.stop_after, steps: args.stop_steps, flag: Some(&stop) };
     let summary = run.train(learners, &parameters, &batches, stop)?;
     let state = if summary.finished { "finished" } else { "stopped, resume with the same command" };
-    println!("{state} at step {}: loss {:.4}, {:.0} s", summary.done, summary.loss, summary.seconds);
+    say(format_args!("{state} at step {}: loss {:.4}, {:.0} s", summary.done, summary.loss, summary.seconds))?;
     Ok(())
 }
 

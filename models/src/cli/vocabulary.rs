@@ -7,6 +7,7 @@ use edgelip_models::data::{Dataset, Source};
 use edgelip_models::wordnet::{Vocabulary, WordNet};
 
 use super::model_files::guard;
+use super::say;
 
 /// Count the synsets of captions and keep the frequent ones, for catlip
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,6 @@ pub fn run(args: Args) -> Result<()> {
     }
     let vocabulary = Vocabulary::build(&dataset, &net, args.least, args.most);
     vocabulary.write(&args.out)?;
-    println!("{} synsets in {}", vocabulary.labels.len(), args.out.display());
+    say(format_args!("{} synsets in {}", vocabulary.labels.len(), args.out.display()))?;
     Ok(())
 }
