@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "target" / "boards"
 MODEL = "fixtures/tiny-clip.onnx"
 TOLERANCE = 1e-4
-ARM_64 = {"cortex-a53": "neon", "cortex-a57": "neon", "cortex-a72": "neon", "cortex-a76": "neon-dotprod", "max": "neon-i8mm"}
+ARM_64 = {"cortex-a53": "neon", "cortex-a57": "neon", "cortex-a72": "neon", "cortex-a76": "neon-fp16", "max": "neon-i8mm"}
 # By target: the prefix of its GNU tools, QEMU's program, and the cores to try with the kernels they must choose.
 TARGETS = {
     "aarch64-unknown-linux-gnu": ("aarch64-linux-gnu-", "qemu-aarch64", ARM_64),

@@ -22,17 +22,21 @@ TARGET = "aarch64-unknown-linux-gnu"
 KINDS = {
     "f32": (r"\bfmla\s+v\d+\.4s,\s*v\d+\.4s,\s*v\d+\.s\[", r"\bfcvtl", "fmla v{0}.4s, v30.4s, v31.s[0]", ""),
     "f16 weights": (r"\bfmla\s+v\d+\.4s,\s*v\d+\.4s,\s*v\d+\.s\[", None, "fmla v{0}.4s, v30.4s, v31.s[0]", ""),
+    "f16 arithmetic": (r"\bfm(la|ul)\s+v\d+\.8h,\s*v\d+\.8h,\s*v\d+\.h\[", None, "fmla v{0}.8h, v30.8h, v31.8h", "+fullfp16"),
     "int8 dot product": (r"\bsdot\s", None, "sdot v{0}.4s, v30.16b, v31.4b[0]", "+dotprod"),
     "int8 matrix product": (r"\bsmmla\s", None, "smmla v{0}.4s, v30.16b, v31.16b", "+i8mm"),
 }
 CORES = ("cortex-a53", "cortex-a72", "neoverse-n1")
-#: A72 and A53 have no dot product; A55 stands in for what small cores do with it. Cores with a matrix product have the other one to compare.
+#: A72 and A53 have neither half precision nor a dot product; A55 stands in for what small cores do with them. Cores that have more have what it
+#: competes with, too.
 CORES_OF = {
+    "f32": ("cortex-a53", "cortex-a55", "cortex-a72", "neoverse-n1", "cortex-a510", "neoverse-n2", "neoverse-v1"),
+    "f16 arithmetic": ("cortex-a55", "neoverse-n1", "cortex-a510", "neoverse-n2", "neoverse-v1"),
     "int8 dot product": ("cortex-a55", "neoverse-n1", "cortex-a510", "neoverse-n2", "neoverse-v1"),
     "int8 matrix product": ("cortex-a510", "neoverse-n2", "neoverse-v1"),
 }
 #: Products of two numbers that one instruction adds up.
-PRODUCTS = {"f32": 4, "f16 weights": 4, "int8 dot product": 16, "int8 matrix product": 32}
+PRODUCTS = {"f32": 4, "f16 weights": 4, "f16 arithmetic": 8, "int8 dot product": 16, "int8 matrix product": 32}
 
 
 def assembly(path):
@@ -83,7 +87,7 @@ def main():
 
         def fits(body):
             converts = any("fcvtl" in line for line in body)
-            return kind.startswith("int8") or converts == (kind == "f16 weights")
+            return kind not in ("f32", "f16 weights") or converts == (kind == "f16 weights")
 
         body = max((body for body in found if fits(body)), key=count, default=[])
         if not count(body):

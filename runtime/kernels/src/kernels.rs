@@ -19,6 +19,12 @@ impl Kernels {
         Kernels(const { &generic::TABLE })
     }
 
+    /// The plain twins of kernels that compute layers of halves in half precision: `neon-fp16` and `neon-i8mm`.
+    #[cfg(feature = "std")]
+    pub const fn generic_fp16() -> Kernels {
+        Kernels(&generic::HALVES)
+    }
+
     /// The best that the target's features guarantee, for bare metal.
     pub const fn compiled() -> Kernels {
         match native::compiled() {
@@ -39,8 +45,8 @@ impl Kernels {
         core::iter::once(Kernels::generic()).chain(native::available().map(Kernels))
     }
 
-    /// Name of the instruction set: `generic`, `avx2`, `avx2-vnni`, `avx512`, `avx512-vnni`, `neon`, `neon-dotprod`, `neon-i8mm`,
-    /// `cortex-m-dsp`.
+    /// Name of the instruction set: `generic`, `avx2`, `avx2-vnni`, `avx512`, `avx512-vnni`, `neon`, `neon-dotprod`, `neon-fp16`,
+    /// `neon-i8mm`, `cortex-m-dsp`.
     pub fn name(&self) -> &'static str {
         self.0.name
     }

@@ -6,7 +6,8 @@
 //! Nothing here allocates. Matrices are borrowed as [`Rows`], weights as [`Panels`] in the model file's own order, work
 //! space as a slice whose length a `const fn` tells, and threads through [`Parallel`]. A result has the same bits for any
 //! number of threads, and on every instruction set: sums are made in one order everywhere (`generic/lanes.rs`). Only the filter of a frequency
-//! block is computed another way by the plain twin than by the others, and 32-bit Arm has a fused multiply-add only where `build.rs` sees one.
+//! block is computed another way by the plain twin than by the others, 32-bit Arm has a fused multiply-add only where `build.rs` sees one, and
+//! layers of half-precision weights are computed in half precision where the instruction set has it (`halves.rs`).
 
 #![no_std]
 
@@ -22,6 +23,8 @@ pub mod cast;
 mod cortex_m;
 mod fourier;
 mod generic;
+#[cfg(any(feature = "std", all(target_arch = "aarch64", target_feature = "neon")))]
+mod halves;
 mod kernels;
 mod layer;
 mod linear;

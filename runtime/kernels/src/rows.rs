@@ -49,6 +49,12 @@ impl<'a> Rows<'a> {
         self.data.part(start + columns.start..start + columns.end)
     }
 
+    /// Some neighbouring rows, all of which are there.
+    pub(crate) fn section(&self, rows: Range<usize>) -> Rows<'a> {
+        let elements = rows.start * self.stride..self.data.len().min(rows.end * self.stride);
+        Rows { data: self.data.part(elements), rows: rows.len(), stride: self.stride }
+    }
+
     /// All elements, the gaps between rows included.
     pub fn data(&self) -> &'a [f32] {
         self.data
@@ -96,6 +102,12 @@ impl<'a> RowsMut<'a> {
     /// The same rows for a shorter time.
     pub fn reborrow(&mut self) -> RowsMut<'_> {
         RowsMut { data: self.data, rows: self.rows, stride: self.stride }
+    }
+
+    /// Some neighbouring rows, all of which are there.
+    pub(crate) fn section_mut(&mut self, rows: Range<usize>) -> RowsMut<'_> {
+        let elements = rows.start * self.stride..self.data.len().min(rows.end * self.stride);
+        RowsMut { data: self.data.part_mut(elements), rows: rows.len(), stride: self.stride }
     }
 
     /// The same rows, to read.

@@ -17,13 +17,12 @@ pub(crate) struct Table {
     pub panels: usize,
     /// Most rows of a tile of floats.
     pub float_rows: usize,
-    /// Most rows of a tile of integers.
-    pub integer_rows: usize,
     /// Computes a block of a layer's outputs. May widen halves in `room`, if that suffices for `panels` panels.
     pub linear: unsafe fn(&Block, room: &mut [f32]),
-    /// Writes a row as bytes for the integer `linear`, each four inputs `height` words behind the four before; returns the row's scale. What
-    /// lies past the row in `bytes` does not count: its weights are zero, or it is never read.
-    pub quantise: unsafe fn(row: &[f32], height: usize, bytes: &mut [u8]) -> f32,
+    /// Activations as bytes, for layers of integers.
+    pub integers: Narrowing,
+    /// Activations as halves, for layers of halves. `None` if those are computed in single precision.
+    pub halves: Option<Narrowing>,
     /// Computes one head of an attention.
     pub head: unsafe fn(&Head, scratch: &mut [f32]),
     /// Filters one panel of channels.
@@ -58,11 +57,18 @@ pub(crate) struct Table {
     pub add_line: unsafe fn(sums: &mut [i32], line: &[u8], weight: i32),
 }
 
+impl Table {
+    /// [`Table::halves`], known to be `None` where no kernels have them.
+    pub fn halves(&self) -> Option<Narrowing> {
+        if cfg!(any(feature = "std", target_arch = "aarch64")) { self.halves } else { None }
+    }
+}
+
 /// Some panels of a layer for some of its rows.
 pub(crate) struct Block<'a> {
     pub x: Rows<'a>,
-    /// `x` in integers, empty unless the weights are.
-    pub quantised: Quantised<'a>,
+    /// `x` in integers or halves, empty if it is multiplied as it is.
+    pub narrowed: Narrowed<'a>,
     pub layer: &'a Linear<'a>,
     pub activation: Activation,
     pub accumulate: bool,
@@ -79,6 +85,20 @@ pub(crate) struct Block<'a> {
     pub ahead: usize,
     /// Nobody else writes these rows and panels.
     pub y: &'a Output<'a>,
+}
+
+/// How activations are narrowed to what a layer's weights are multiplied with.
+#[derive(Clone, Copy)]
+pub(crate) struct Narrowing {
+    /// Most rows of a tile.
+    pub rows: usize,
+    /// Bytes of an activation.
+    pub size: usize,
+    /// Bytes of neighbouring activations of a row that lie together, those of the next row behind them.
+    pub together: usize,
+    /// Writes a row of a band of `height`; returns the row's scale. What lies past the row in `bytes` does not count: its weights are zero, or it
+    /// is never read.
+    pub row: unsafe fn(row: &[f32], height: usize, bytes: &mut [u8]) -> f32,
 }
 
 /// The rows of a layer in bands as even as can be, each as high as a tile at most.
@@ -109,17 +129,17 @@ impl Bands {
     }
 }
 
-/// Rows of 8-bit activations, band by band.
+/// Rows of narrowed activations, band by band.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Quantised<'a> {
-    /// Of each band `[ceil(inputs / 4), rows, 4]`, from its first row times `stride` on.
+pub(crate) struct Narrowed<'a> {
+    /// Of each band `[ceil(inputs / n), rows, n]` for the `n` that [lie together](Narrowing::together), from its first row times `stride` on.
     pub bytes: &'a [u8],
     pub stride: usize,
     /// `[rows]`
     pub scales: &'a [f32],
 }
 
-impl<'a> Quantised<'a> {
+impl<'a> Narrowed<'a> {
     /// One row, with what lies behind its last byte, if bands are a row high.
     #[allow(dead_code, reason = "vector kernels go by addresses")]
     pub fn row(&self, row: usize) -> &'a [u8] {

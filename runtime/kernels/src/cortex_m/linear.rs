@@ -17,7 +17,7 @@ pub fn block(block: &Block, room: &mut [f32]) {
         for row in block.rows.clone().step_by(2) {
             let rows = row..block.rows.end.min(row + 2);
             // The last of an odd number of rows is its own neighbour.
-            let of_rows = [row, rows.end - 1].map(|row| block.quantised.row(row).as_chunks().0);
+            let of_rows = [row, rows.end - 1].map(|row| block.narrowed.row(row).as_chunks().0);
             for (row, sums) in rows.zip(sums(of_rows, weights)) {
                 linear::write(block, panel, row, linear::real(block, panel, row, sums));
             }

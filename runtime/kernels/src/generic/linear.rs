@@ -18,7 +18,7 @@ pub fn block(block: &Block, _room: &mut [f32]) {
     }
 }
 
-fn float_sums<W: Copy>(
+pub fn float_sums<W: Copy>(
     block: &Block,
     weights: &[W],
     panel: usize,
@@ -37,7 +37,7 @@ fn float_sums<W: Copy>(
 }
 
 /// A panel's bias, or zeros.
-fn bias(block: &Block, panel: usize) -> [f32; LANES] {
+pub fn bias(block: &Block, panel: usize) -> [f32; LANES] {
     let mut bias = [0.0; LANES];
     if !block.layer.bias.is_empty() {
         bias.copy_from(block.layer.bias.part(panel * LANES..(panel + 1) * LANES));
@@ -49,7 +49,7 @@ fn integer_sums(block: &Block, weights: &[i8], panel: usize, row: usize) -> [i32
     let depth = block.layer.inputs.next_multiple_of(4) * LANES;
     let weights = weights.part(panel * depth..(panel + 1) * depth);
     let mut sums = [0; LANES];
-    for (x, weights) in block.quantised.row(row).as_chunks::<4>().0.iter().zip(weights.as_chunks::<{ 4 * LANES }>().0) {
+    for (x, weights) in block.narrowed.row(row).as_chunks::<4>().0.iter().zip(weights.as_chunks::<{ 4 * LANES }>().0) {
         for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<4>().0) {
             for (x, weight) in x.iter().zip(weights) {
                 *sum += i32::from(*x) * i32::from(*weight);
@@ -64,7 +64,7 @@ fn integer_sums(block: &Block, weights: &[i8], panel: usize, row: usize) -> [i32
 pub fn real(block: &Block, panel: usize, row: usize, sums: [i32; LANES]) -> [f32; LANES] {
     let mut real = bias(block, panel);
     let Panels::I8 { scale, zero, .. } = block.layer.panels else { return real };
-    let row_scale = block.quantised.scales.at(row);
+    let row_scale = block.narrowed.scales.at(row);
     let outputs = panel * LANES..(panel + 1) * LANES;
     let (scale, zero) = (scale.part(outputs.clone()), zero.part(outputs));
     for ((real, sum), (scale, zero)) in real.iter_mut().zip(sums).zip(scale.iter().zip(zero)) {

@@ -4,21 +4,23 @@
 mod attention;
 mod exponential;
 pub(crate) mod fourier;
+#[cfg(feature = "std")]
+mod halves;
 mod lanes;
 pub(crate) mod linear;
 mod pairing;
 pub(crate) mod resample;
 mod vector;
 
-use crate::table::Table;
+use crate::table::{Narrowing, Table};
 
 pub(crate) const TABLE: Table = Table {
     name: "generic",
     panels: 1,
     float_rows: 1,
-    integer_rows: 1,
     linear: linear::block,
-    quantise: linear::quantise,
+    integers: Narrowing { rows: 1, size: 1, together: 4, row: linear::quantise },
+    halves: None,
     head: attention::head,
     global_filter: if cfg!(feature = "fourier") { fourier::filter } else { |_, _| {} },
     layer_norm: vector::layer_norm,
@@ -34,4 +36,13 @@ pub(crate) const TABLE: Table = Table {
     split_channels: resample::split_channels,
     filter_line: resample::filter_line,
     add_line: resample::add_line,
+};
+
+/// The same, with layers of halves in half precision.
+#[cfg(feature = "std")]
+pub(crate) static HALVES: Table = Table {
+    name: "generic-fp16",
+    linear: halves::block,
+    halves: Some(Narrowing { rows: 1, size: 0, together: 0, row: halves::narrow }),
+    ..TABLE
 };

@@ -1,5 +1,5 @@
 use super::tile::Ahead;
-use super::{Integer, Isa, Simd, by_fours, for_each, for_rows};
+use super::{Integer, Isa, Simd, by_fours, for_each, for_rows, vector};
 use crate::LANES;
 
 /// Operands of a product `y [M, 16 N] = x [M, 4 · steps] · panels [N, steps, 16, 4]` of integers, scaled.
@@ -229,17 +229,7 @@ pub fn quantise<I: Isa>(isa: I, row: &[f32], height: usize, bytes: &mut [u8]) ->
     let s = isa.vector();
     let centre = if I::Int::SIGNED { 0 } else { 0x80 };
     let (chunks, rest) = row.as_chunks::<LANES>();
-    let tail = super::vector::partial(rest, 0.0);
-    let mut largest = s.abs(s.load(&tail));
-    let (fours, rest_of_fours) = chunks.as_chunks::<4>();
-    for [a, b, c, d] in fours {
-        let (ab, cd) = (s.max(s.abs(s.load(a)), s.abs(s.load(b))), s.max(s.abs(s.load(c)), s.abs(s.load(d))));
-        largest = s.max(s.max(ab, cd), largest);
-    }
-    for chunk in rest_of_fours {
-        largest = s.max(s.abs(s.load(chunk)), largest);
-    }
-    let largest = s.largest(largest).max(1e-20);
+    let largest = vector::largest_magnitude(s, row).max(1e-20);
     let factor = s.splat(127.0 / largest);
     let (pitch, slot) = (4 * height, LANES * height);
     let slots = row.len().div_ceil(LANES);
@@ -251,7 +241,7 @@ pub fn quantise<I: Isa>(isa: I, row: &[f32], height: usize, bytes: &mut [u8]) ->
     });
     if !rest.is_empty() {
         // SAFETY: as above.
-        unsafe { s.store_words(s.mul(s.load(&tail), factor), centre, to, pitch) };
+        unsafe { s.store_words(s.mul(s.load(&vector::partial(rest, 0.0)), factor), centre, to, pitch) };
     }
     largest / 127.0
 }

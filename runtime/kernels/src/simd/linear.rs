@@ -1,9 +1,10 @@
 use core::ops::Range;
 
 use super::activation::{Curve, tanh_argument};
+use super::halves::{self, HalfTile};
 use super::integer::{self, IntegerTile};
 use super::tile::{self, Ahead, FloatTile, Weight, ZEROS};
-use super::{Integer, Isa, Simd};
+use super::{Half, Integer, Isa, Simd};
 use crate::polynomials::{ERF, QUICK, TANH};
 use crate::table::Block;
 use crate::{Activation, LANES, Panels};
@@ -25,12 +26,13 @@ struct Place {
 /// Bands from which on halves are widened once for all of them.
 const WIDENED_BANDS: usize = 3;
 
-/// A block of a linear layer: tile after tile down the rows, so that the panels stay in the cache. Halves become floats in `room`, if
-/// that suffices.
+/// A block of a linear layer: tile after tile down the rows, so that the panels stay in the cache. Halves that are multiplied by floats become
+/// floats in `room`, if that suffices.
 #[inline(always)]
 pub fn block<I: Isa>(isa: I, block: &Block, room: &mut [f32]) {
     match block.layer.panels {
         Panels::F32(weights) => floats(isa, block, weights, room),
+        Panels::F16(weights) if !block.narrowed.scales.is_empty() => halves(isa, block, weights),
         Panels::F16(weights) => floats(isa, block, weights, room),
         Panels::I8 { weight, scale, zero } => integers(isa, block, weight, scale, zero),
     }
@@ -60,26 +62,64 @@ fn floats<I: Isa, W: Weight>(isa: I, block: &Block, weights: &[W], room: &mut [f
 /// The tiles of some neighbouring panels, each of so many runs.
 #[inline(always)]
 fn tiles<I: Isa, W: Weight>(isa: I, block: &Block, columns: Range<usize>, panels: &[W], mut ahead: Ahead, runs: usize) {
-    let bias = bias(block, columns.clone());
     let mut buffer = Sums([[0.0; LANES]; TILE]);
     for band in block.part.clone() {
         let rows = block.bands.band(band);
-        let place = place(block, rows.start, &columns, &mut buffer);
-        let tile = FloatTile {
-            x: block.x.data()[rows.start * block.x.stride()..].as_ptr(),
-            x_stride: block.x.stride(),
-            panels: panels.as_ptr(),
-            inputs: block.layer.inputs,
-            start: bias.as_ptr(),
-            y: place.y,
-            y_stride: place.stride,
-            accumulate: adds_at_once(block),
-            ahead,
-        };
+        let tile = float_tile(block, rows.start, &columns, panels, &mut buffer, ahead);
         ahead = ahead.after(runs);
         // SAFETY: the shapes were checked, the panels sliced, and nobody else writes the rows and panels of a block.
         unsafe { tile::of_panels(isa, &tile, rows.len(), columns.len() / LANES) };
         finish(isa.vector(), block, rows, &columns, &buffer);
+    }
+}
+
+/// The operands of a tile from a row on.
+#[inline(always)]
+fn float_tile<W>(
+    block: &Block,
+    row: usize,
+    columns: &Range<usize>,
+    panels: &[W],
+    buffer: &mut Sums,
+    ahead: Ahead,
+) -> FloatTile<W> {
+    let place = place(block, row, columns, buffer);
+    FloatTile {
+        x: block.x.data()[row * block.x.stride()..].as_ptr(),
+        x_stride: block.x.stride(),
+        panels: panels.as_ptr(),
+        inputs: block.layer.inputs,
+        start: bias(block, columns.clone()).as_ptr(),
+        y: place.y,
+        y_stride: place.stride,
+        accumulate: adds_at_once(block),
+        ahead,
+    }
+}
+
+/// Halves by halves, panel by panel.
+#[inline(always)]
+fn halves<I: Isa>(isa: I, block: &Block, weights: &[u16]) {
+    const { assert!(<I::Half as Half<I::Vector>>::ROWS <= TILE) }
+    let inputs = block.layer.inputs;
+    let runs = inputs.div_ceil(<I::Half as Half<I::Vector>>::RUN);
+    let mut buffer = Sums([[0.0; LANES]; TILE]);
+    for panel in block.panels.clone() {
+        let columns = panel * LANES..(panel + 1) * LANES;
+        let panels = &weights[columns.start * inputs..columns.end * inputs];
+        let mut ahead = Ahead::new(next_panels(weights, block, panels.len()), block.rows.len(), block.part.len(), runs);
+        for band in block.part.clone() {
+            let rows = block.bands.band(band);
+            let tile = HalfTile {
+                float: float_tile(block, rows.start, &columns, panels, &mut buffer, ahead),
+                x: block.narrowed.bytes[rows.start * block.narrowed.stride..].as_ptr().cast(),
+                x_scale: block.narrowed.scales[rows.clone()].as_ptr(),
+            };
+            ahead = ahead.after(runs);
+            // SAFETY: as above, and narrowed rows are whole vectors.
+            unsafe { halves::of_rows(isa, &tile, rows.len()) };
+            finish(isa.vector(), block, rows, &columns, &buffer);
+        }
     }
 }
 
@@ -101,8 +141,8 @@ fn integers<I: Isa>(isa: I, block: &Block, weights: &[i8], scale: &[f32], zero: 
             let rows = block.bands.band(band);
             let place = place(block, rows.start, &columns, &mut buffer);
             let tile = IntegerTile {
-                x: block.quantised.bytes[rows.start * block.quantised.stride..].as_ptr(),
-                x_scale: block.quantised.scales[rows.clone()].as_ptr(),
+                x: block.narrowed.bytes[rows.start * block.narrowed.stride..].as_ptr(),
+                x_scale: block.narrowed.scales[rows.clone()].as_ptr(),
                 panels: panels.as_ptr(),
                 steps,
                 scale: scale[columns.clone()].as_ptr(),

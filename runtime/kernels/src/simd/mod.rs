@@ -7,6 +7,7 @@ pub mod activation;
 pub mod attention;
 pub mod exponential;
 pub mod fourier;
+pub mod halves;
 pub mod integer;
 pub mod linear;
 pub mod norm;
@@ -192,13 +193,56 @@ pub trait Integer: Copy {
     }
 }
 
+/// Arithmetic in half precision, beside the vectors that its sums are widened to.
+pub trait Half<S: Simd>: Copy {
+    /// Most rows of a tile; none if there is no such arithmetic.
+    const ROWS: usize;
+    /// Inputs between hints about weights ahead, a multiple of [`crate::halves::RUN`].
+    const RUN: usize;
+
+    /// Sixteen halves.
+    type V: Copy;
+    /// Eight neighbouring activations of one row.
+    type Eight: Copy;
+
+    fn zero(self) -> Self::V;
+    /// Loads weights and steps on to what lies behind them.
+    ///
+    /// # Safety
+    /// They are there.
+    unsafe fn next(self, at: &mut *const u16) -> Self::V;
+    /// [`Half::next`], twice.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn next_two(self, at: &mut *const u16) -> [Self::V; 2];
+    /// # Safety
+    /// Eight halves lie at `from`.
+    unsafe fn eight(self, from: *const u16) -> Self::Eight;
+    /// `x[J] · w`
+    fn mul_lane<const J: usize>(self, x: Self::Eight, w: Self::V) -> Self::V;
+    /// `acc + x[J] · w`, rounded once.
+    fn fma_lane<const J: usize>(self, x: Self::Eight, w: Self::V, acc: Self::V) -> Self::V;
+    /// The same, and a promise that it is computed before what follows is loaded by [`Half::next_two`].
+    fn settle(self, v: Self::V) -> Self::V;
+    fn widen(self, v: Self::V) -> S::V;
+    /// Writes lanes as the nearest halves, the second eight `pitch` bytes behind the first. Returns where a third would lie.
+    ///
+    /// # Safety
+    /// There is room for them.
+    unsafe fn store_eights(self, v: S::V, to: *mut u8, pitch: usize) -> *mut u8;
+}
+
 /// An instruction set: its vectors, its integers, and tiles compiled with it. A value proves that this CPU has it.
 pub trait Isa: Copy {
     type Vector: Simd;
     type Int: Integer;
+    type Half: Half<Self::Vector>;
 
     fn vector(self) -> Self::Vector;
     fn integers(self) -> Self::Int;
+    /// `None` if it has no arithmetic in half precision.
+    fn halves(self) -> Option<Self::Half>;
     /// [`tile::float`] in a function of its own.
     ///
     /// # Safety
@@ -209,4 +253,9 @@ pub trait Isa: Copy {
     /// # Safety
     /// As there.
     unsafe fn integer_tile<const M: usize, const N: usize>(self, tile: &integer::IntegerTile);
+    /// [`halves::tile`] in a function of its own.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn half_tile<const M: usize>(self, tile: &halves::HalfTile);
 }

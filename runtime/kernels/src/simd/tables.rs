@@ -2,12 +2,13 @@
 ///
 /// `$vector` and `$int` prove the features, hence `assume` in each function that enables them.
 macro_rules! table {
-    ($table:ident, $name:literal, $vector:ident, $int:ident, $register:ident, $features:literal) => {
+    ($table:ident, $name:literal, $vector:ident, $int:ident, $half:ident, $register:ident, $features:literal) => {
         pub(crate) static $table: crate::table::Table = {
+            use crate::simd::halves::{self, HalfTile};
             use crate::simd::integer::{self, IntegerTile};
             use crate::simd::tile::{self, FloatTile, Weight};
-            use crate::simd::{Isa, attention, linear, norm, pairing, resample, vector};
-            use crate::table::{Block, Head};
+            use crate::simd::{Half, Integer, Isa, Simd, attention, linear, norm, pairing, resample, vector};
+            use crate::table::{Block, Head, Narrowing, Table};
             use crate::{LANES, Pairing, Rows};
             use core::ops::Range;
 
@@ -27,6 +28,7 @@ macro_rules! table {
             impl Isa for This {
                 type Vector = $vector;
                 type Int = $int;
+                type Half = $half;
 
                 #[inline(always)]
                 fn vector(self) -> $vector {
@@ -36,6 +38,12 @@ macro_rules! table {
                 #[inline(always)]
                 fn integers(self) -> $int {
                     self.1
+                }
+
+                #[inline(always)]
+                fn halves(self) -> Option<$half> {
+                    // SAFETY: `self` proves the features.
+                    unsafe { $half::assume() }
                 }
 
                 #[inline(always)]
@@ -59,6 +67,17 @@ macro_rules! table {
                     // SAFETY: `self` proves the features; the tile is the caller's promise.
                     unsafe { compiled::<M, N>(self.1, tile) }
                 }
+
+                #[inline(always)]
+                unsafe fn half_tile<const M: usize>(self, tile: &HalfTile) {
+                    #[target_feature(enable = $features)]
+                    unsafe fn compiled<const M: usize>(isa: This, tile: &HalfTile) {
+                        // SAFETY: the caller's promise.
+                        unsafe { halves::tile::<_, M>(isa, tile) }
+                    }
+                    // SAFETY: `self` proves the features; the tile is the caller's promise.
+                    unsafe { compiled::<M>(self, tile) }
+                }
             }
 
             #[target_feature(enable = $features)]
@@ -70,6 +89,11 @@ macro_rules! table {
             fn quantise(row: &[f32], height: usize, bytes: &mut [u8]) -> f32 {
                 // SAFETY: the features are enabled here.
                 integer::quantise(unsafe { This::assume() }, row, height, bytes)
+            }
+            #[target_feature(enable = $features)]
+            fn narrow(row: &[f32], height: usize, bytes: &mut [u8]) -> f32 {
+                // SAFETY: the features are enabled here.
+                halves::narrow(unsafe { This::assume() }, row, height, bytes)
             }
             #[target_feature(enable = $features)]
             fn head(head: &Head, scratch: &mut [f32]) {
@@ -144,13 +168,16 @@ macro_rules! table {
             fn add_line(sums: &mut [i32], line: &[u8], weight: i32) {
                 resample::add_line(sums, line, weight);
             }
-            crate::table::Table {
+            Table {
                 name: $name,
-                panels: <$vector as crate::simd::Simd>::PANELS,
-                float_rows: <$vector as crate::simd::Simd>::ROWS,
-                integer_rows: <$int as crate::simd::Integer>::ROWS,
+                panels: <$vector as Simd>::PANELS,
+                float_rows: <$vector as Simd>::ROWS,
                 linear: block,
-                quantise,
+                integers: Narrowing { rows: <$int as Integer>::ROWS, size: 1, together: 4, row: quantise },
+                halves: match <$half as Half<$vector>>::ROWS {
+                    0 => None,
+                    rows => Some(Narrowing { rows, size: 2, together: 16, row: narrow }),
+                },
                 head,
                 global_filter: $register::filter,
                 layer_norm,
@@ -162,7 +189,7 @@ macro_rules! table {
                 scaled,
                 pair_scores,
                 pack_panel,
-                pack_integers: if <$int as crate::simd::Integer>::FAST { Some(pack_integers) } else { None },
+                pack_integers: if <$int as Integer>::FAST { Some(pack_integers) } else { None },
                 split_channels,
                 filter_line,
                 add_line,

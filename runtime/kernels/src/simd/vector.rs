@@ -49,6 +49,22 @@ pub fn largest<S: Simd>(s: S, row: &[f32]) -> f32 {
     s.largest(largest)
 }
 
+/// The largest magnitude of a row, zero if it is empty.
+#[inline(always)]
+pub fn largest_magnitude<S: Simd>(s: S, row: &[f32]) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut largest = s.abs(s.load(&partial(rest, 0.0)));
+    let (fours, rest_of_fours) = chunks.as_chunks::<4>();
+    for [a, b, c, d] in fours {
+        let (ab, cd) = (s.max(s.abs(s.load(a)), s.abs(s.load(b))), s.max(s.abs(s.load(c)), s.abs(s.load(d))));
+        largest = s.max(s.max(ab, cd), largest);
+    }
+    for chunk in rest_of_fours {
+        largest = s.max(s.abs(s.load(chunk)), largest);
+    }
+    s.largest(largest)
+}
+
 /// `x = exp(x - origin)`; returns the sum.
 #[inline(always)]
 pub fn exp_from<S: Simd>(s: S, row: &mut [f32], origin: f32) -> f32 {

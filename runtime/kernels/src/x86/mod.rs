@@ -5,16 +5,25 @@ mod avx512;
 mod register;
 pub mod resample;
 
+use crate::simd::halves::NoHalves;
 use crate::simd::table;
 use crate::table::Table;
 use avx2::{Avx2, AvxVnni};
 use avx512::{Avx512, Vnni};
 use register::{Ymm, Zmm};
 
-table!(AVX2, "avx2", Avx2, Avx2, Ymm, "avx2,fma,f16c");
-table!(AVX2_VNNI, "avx2-vnni", Avx2, AvxVnni, Ymm, "avx2,fma,f16c,avxvnni");
-table!(AVX512, "avx512", Avx512, Avx2, Zmm, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c");
-table!(AVX512_VNNI, "avx512-vnni", Avx512, Vnni, Zmm, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c");
+table!(AVX2, "avx2", Avx2, Avx2, NoHalves, Ymm, "avx2,fma,f16c");
+table!(AVX2_VNNI, "avx2-vnni", Avx2, AvxVnni, NoHalves, Ymm, "avx2,fma,f16c,avxvnni");
+table!(AVX512, "avx512", Avx512, Avx2, NoHalves, Zmm, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c");
+table!(
+    AVX512_VNNI,
+    "avx512-vnni",
+    Avx512,
+    Vnni,
+    NoHalves,
+    Zmm,
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"
+);
 
 /// Tables that this CPU has the instructions of, the best last.
 #[cfg(feature = "std")]

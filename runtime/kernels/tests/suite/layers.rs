@@ -2,7 +2,7 @@ use edgelip_kernels::{
     Activation, Kernels, LANES, Linear, Panels, Parallel, Rows, RowsMut, Shape, Single, linear_scratch,
 };
 
-use crate::{Matrix, Random, assert_same, instruction_sets, pools};
+use crate::{Matrix, Random, assert_same, instruction_sets, pools, twin};
 
 /// A layer with its own storage, in all precisions.
 pub struct Layer {
@@ -81,7 +81,7 @@ pub fn apply(
 ) -> Vec<f32> {
     let stride = layer.outputs + LANES;
     let mut y = start.map_or_else(|| vec![7.0; x.rows() * stride], |start| start.data[..x.rows() * stride].to_vec());
-    let mut scratch = vec![f32::NAN; linear_scratch(x.rows(), layer.inputs).max(LANES * layer.inputs)];
+    let mut scratch = vec![f32::NAN; (2 * linear_scratch(x.rows(), layer.inputs)).max(LANES * layer.inputs)];
     let rows = RowsMut::new(&mut y, x.rows(), stride).unwrap();
     kernels.linear(x, layer, activation, start.is_some(), rows, &mut scratch, parallel).unwrap();
     y
@@ -94,7 +94,7 @@ fn check(kernels: Kernels, random: &mut Random, precision: Precision, [rows, inp
     let what = format!("{} {precision:?} {rows} x {inputs} x {panels} panels", kernels.name());
     let layer = layer.linear(precision);
     let is = apply(kernels, x.rows(), &layer, Activation::None, None, &Single);
-    let ought = apply(Kernels::generic(), x.rows(), &layer, Activation::None, None, &Single);
+    let ought = apply(twin(kernels), x.rows(), &layer, Activation::None, None, &Single);
     assert_same(&is, &ought, &what);
 }
 
@@ -179,7 +179,7 @@ fn activations_bias_and_accumulation() {
                         let mut layer = layer.linear(precision);
                         layer.bias = if biased { layer.bias } else { &[] };
                         let is = apply(kernels, x.rows(), &layer, activation, start, &Single);
-                        let ought = apply(Kernels::generic(), x.rows(), &layer, activation, start, &Single);
+                        let ought = apply(twin(kernels), x.rows(), &layer, activation, start, &Single);
                         assert_same(&is, &ought, kernels.name());
                     }
                 }

@@ -4,6 +4,7 @@
 mod accuracy;
 mod attention;
 mod fourier;
+mod halves;
 mod integers;
 mod layers;
 mod pairing;
@@ -67,6 +68,12 @@ impl Random {
 /// All instruction sets but the plain twins.
 fn instruction_sets() -> impl Iterator<Item = Kernels> {
     Kernels::available().skip(1)
+}
+
+/// The plain twins of an instruction set.
+fn twin(kernels: Kernels) -> Kernels {
+    let in_half_precision = ["generic-fp16", "neon-fp16", "neon-i8mm"].contains(&kernels.name());
+    if in_half_precision { Kernels::generic_fp16() } else { Kernels::generic() }
 }
 
 /// Pools that a result must not depend on.
