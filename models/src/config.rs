@@ -161,31 +161,27 @@ pub enum Spread {
 }
 
 /// The text tower.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Text {
     /// Which one.
-    #[serde(default)]
     pub tower: TextTower,
     /// Tokens kept of a text.
-    #[serde(default = "default_tokens")]
     pub tokens: usize,
     /// Width of an own transformer.
-    #[serde(default)]
     pub width: i64,
     /// Its heads.
-    #[serde(default)]
     pub heads: i64,
     /// Its blocks.
-    #[serde(default)]
     pub blocks: i64,
     /// Token ids that it knows.
-    #[serde(default)]
     pub vocabulary: i64,
 }
 
-fn default_tokens() -> usize {
-    24
+impl Default for Text {
+    fn default() -> Self {
+        Text { tower: TextTower::default(), tokens: 24, width: 0, heads: 0, blocks: 0, vocabulary: 0 }
+    }
 }
 
 /// Which text tower.
@@ -345,7 +341,10 @@ impl Config {
     /// [`Error::Io`], [`Error::Malformed`], or [`Error::Config`] for values that contradict each other.
     pub fn read(path: &Path) -> Result<Config, Error> {
         let text = fs::read_to_string(path).map_err(Error::io(path))?;
-        let config: Config = toml::from_str(&text).map_err(|error| Error::malformed(path, error))?;
+        let config: Config = toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            Error::malformed(path, format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
+        })?;
         config.check()?;
         Ok(config)
     }

@@ -37,9 +37,9 @@ pub enum Way {
     Full,
     /// By merging tokens of images of full size.
     Merging,
-    /// By smaller images.
+    /// By images of another size.
     Resizing,
-    /// By merging tokens of smaller images.
+    /// By merging tokens of such images.
     Both,
 }
 
@@ -60,9 +60,9 @@ impl fmt::Display for Way {
 }
 
 impl Entry {
-    /// How this variant saves, if images of full size have `full` pixels a side.
+    /// How this variant saves, if the unchanged model takes images of `full` pixels a side.
     pub fn way(&self, full: i64) -> Way {
-        match (self.image < full, self.rate > 0.0) {
+        match (self.image != full, self.rate > 0.0) {
             (false, false) => Way::Full,
             (false, true) => Way::Merging,
             (true, false) => Way::Resizing,
@@ -95,14 +95,14 @@ pub struct Other {
     pub clearly_worse: Option<bool>,
 }
 
-/// Side of full-size images: the largest in the table.
-fn full_size(entries: &[Entry]) -> i64 {
-    entries.iter().map(|entry| entry.image).max().unwrap_or(0)
+/// The unchanged model: nothing merges, and nothing is saved.
+fn unchanged(entries: &[Entry]) -> Option<&Entry> {
+    entries.iter().find(|entry| entry.rate == 0.0 && entry.saved == 0.0)
 }
 
-/// The most accurate entry of at most `budget` multiply-adds; `None` if all cost more.
+/// The most accurate entry of at most `budget` multiply-adds; `None` if all cost more, or the unchanged model is not among them.
 pub fn choose(entries: &[Entry], budget: i64) -> Option<Choice> {
-    let full = full_size(entries);
+    let full = unchanged(entries)?.image;
     let best = |way: Option<Way>| {
         entries
             .iter()
@@ -122,10 +122,9 @@ pub fn choose(entries: &[Entry], budget: i64) -> Option<Choice> {
     Some(Choice { budget_macs: budget, way, chosen, others })
 }
 
-/// Multiply-adds of the unchanged model: those of the dearest entry that saves nothing.
+/// Multiply-adds of the unchanged model.
 pub fn full_macs(entries: &[Entry]) -> Option<i64> {
-    let full = full_size(entries);
-    entries.iter().filter(|entry| entry.way(full) == Way::Full).map(|entry| entry.macs).max()
+    unchanged(entries).map(|entry| entry.macs)
 }
 
 #[cfg(test)]
@@ -167,6 +166,16 @@ mod tests {
         assert_eq!(way(33), Some((Way::Resizing, 32, 0.0)));
         assert_eq!(way(24), None);
         assert_eq!(full_macs(&table), Some(100));
+    }
+
+    #[test]
+    fn a_larger_image_is_another_way_and_not_the_unchanged_model() {
+        let mut table = table();
+        table.push(entry(72, 0.0, 130, 0.41));
+        let way = |budget| choose(&table, budget).map(|choice| (choice.way, choice.chosen.image));
+        assert_eq!((way(130), way(100)), (Some((Way::Resizing, 72)), Some((Way::Full, 64))));
+        assert_eq!(full_macs(&table), Some(100));
+        assert!(choose(&table[1..], 100).is_none(), "nobody knows what is saved");
     }
 
     #[test]

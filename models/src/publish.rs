@@ -47,6 +47,9 @@ pub fn publish(
     let text = toml::to_string(&config).map_err(|error| Error::Config(error.to_string()))?;
     let mut names: Vec<String> =
         contents.names().filter_map(|name| name.strip_prefix("average.").map(str::to_owned)).collect();
+    if names.is_empty() {
+        return Err(Error::malformed(checkpoint, "no averaged weights: give a run's checkpoint"));
+    }
     names.sort();
     let scale = logit_scale(&mut contents);
 

@@ -120,9 +120,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    fs::write(&partial, bytes).map_err(Error::io(&partial))?;
-    File::open(&partial).and_then(|file| file.sync_all()).map_err(Error::io(&partial))?;
-    fs::rename(&partial, path).map_err(Error::io(path))
+    let written = fs::write(&partial, bytes)
+        .and_then(|()| File::open(&partial)?.sync_all())
+        .and_then(|()| fs::rename(&partial, path))
+        .map_err(Error::io(path));
+    if written.is_err() {
+        // A full disk is full of this, too.
+        let _ = fs::remove_file(&partial);
+    }
+    written
 }
 
 #[cfg(test)]
@@ -159,6 +165,15 @@ mod tests {
             assert_eq!((read.word("step").unwrap(), read.word("scale").unwrap()), ("7", word));
             assert_eq!(Vec::<f32>::try_from(read.take("x").unwrap()).unwrap(), [0.1, -0.0, f32::MIN_POSITIVE]);
         }
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_leaves_nothing_partial() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir_all(path.join("by a folder")).unwrap();
+        assert!(matches!(replace(&path, b"x"), Err(Error::Io { .. })));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use edgelip_models::data::{Dataset, Skipped};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
@@ -79,6 +80,24 @@ fn parquet_rows_are_read_and_damaged_ones_counted() {
 }
 
 #[test]
+fn parquet_that_cannot_be_read_at_all_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.parquet");
+    parquet_file(&path, &[png([200, 0, 0])], &[&["red"]], &[None]);
+    let start =
+        SerializedFileReader::new(File::open(&path).unwrap()).unwrap().metadata().row_group(0).column(0).byte_range().0;
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[start as usize..][..8].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    assert!(Dataset::read(&path).is_err());
+
+    let schema = Arc::new(parse_message_type("message row { required binary image; }").unwrap());
+    SerializedFileWriter::new(File::create(&path).unwrap(), schema, Arc::default()).unwrap().close().unwrap();
+    let error = Dataset::read(&path).unwrap_err().to_string();
+    assert!(error.contains("no column `captions`"), "{error}");
+}
+
+#[test]
 fn tar_shards_join_members_of_one_stem_and_survive_a_cut() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shard.tar");
@@ -132,6 +151,9 @@ fn what_is_no_data_set_is_an_error() {
     fs::write(&path, b"PAR1 but not really").unwrap();
     assert!(Dataset::read(&path).is_err());
     assert!(Dataset::read(&folder.path().join("absent.tar")).is_err());
+    let error = Dataset::read(&folder.path().join("absent")).unwrap_err().to_string();
+    assert!(error.contains("No such file"), "{error}");
+    fs::write(folder.path().join("words.txt"), "words").unwrap();
     let error = Dataset::read(&folder.path().join("words.txt")).unwrap_err().to_string();
     assert!(error.contains("neither a folder"), "{error}");
 }

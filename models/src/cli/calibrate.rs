@@ -1,5 +1,6 @@
 //! `edgelip-train calibrate`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -40,8 +41,8 @@ pub struct Args {
     #[command(flatten)]
     merging: MergeArgs,
     /// Names of a class that are used as prompts
-    #[arg(long, default_value_t = 1)]
-    names: usize,
+    #[arg(long, value_name = "COUNT", default_value = "1")]
+    names: NonZeroUsize,
     /// Leave the model as it is
     #[arg(long)]
     dry_run: bool,
@@ -72,7 +73,7 @@ pub fn run(args: Args) -> Result<bool> {
     }
     let dataset = args.photos.read()?;
     let texts = Texts::collect(&dataset, &model.config.templates);
-    let bank = LabelBank::new(&texts, &args.text.bank(&model, &texts)?, args.names);
+    let bank = LabelBank::new(&texts, &args.text.bank(&model, &texts)?, args.names.get());
     let bank = bank.context("no image in --data has a class")?;
 
     let (mut cosines, mut labels) = (Vec::new(), Vec::new());

@@ -1,5 +1,6 @@
 //! `edgelip-train evaluate`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -48,8 +49,8 @@ pub struct Args {
     #[command(flatten)]
     variants: VariantArgs,
     /// Names of a class that are used as prompts
-    #[arg(long, default_value_t = 1)]
-    names: usize,
+    #[arg(long, value_name = "COUNT", default_value = "1")]
+    names: NonZeroUsize,
     /// Print JSON, one object for each variant: the table of `edgelip-train plan`
     #[arg(long)]
     json: bool,
@@ -111,10 +112,16 @@ fn against(args: &Args, model: &Trained, dataset: &Dataset) -> Result<Against> {
             bail!("a catlip model knows its synsets only: leave --labels out");
         }
         let (net, vocabulary) = args.labels.open()?;
+        let (known, learned) = (vocabulary.labels.len() as i64, model.config.labels.count);
+        if known != learned {
+            bail!(
+                "the model has learned {learned} synsets, the vocabulary has {known}: give it the one it was trained with"
+            );
+        }
         return Ok(Against::Synsets { net, vocabulary, texts });
     }
     let bank = args.text.bank(model, &texts)?;
-    let labels = LabelBank::new(&texts, &bank, args.names);
+    let labels = LabelBank::new(&texts, &bank, args.names.get());
     Ok(Against::Texts { texts, bank, labels })
 }
 

@@ -5,7 +5,7 @@ use edgelip_models::config::{Config, Objective, TextTower};
 use edgelip_models::data::{Dataset, Texts};
 use edgelip_models::objective::{Contrastive, Learner, MultiLabel, TextSource};
 use edgelip_models::parameters::{Parameter, Parameters};
-use edgelip_models::text::{Bank, OwnTower};
+use edgelip_models::text::{Bank, Encoder, OwnTower};
 use edgelip_models::wordnet::Vocabulary;
 
 use super::model_files::{LabelFiles, TextFiles, device};
@@ -89,6 +89,9 @@ fn targets(files: &TextFiles, config: &Config, texts: &Texts) -> Result<Targets>
         TextTower::Frozen => {
             let with_tokens = config.contrast.tokens > 0.0;
             let minilm = files.minilm()?;
+            if minilm.width() != config.vision.embedding {
+                bail!("the text tower gives {} values: set vision.embedding to that", minilm.width());
+            }
             Targets::Frozen(Bank::embed(&texts.strings, &minilm, &tokenizer, with_tokens, files.cache.as_deref())?)
         }
         TextTower::Trained => {

@@ -1,6 +1,6 @@
 //! How tokens merge at a rate, when a trained model is used.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use edgelip_models::config::{Config, Rule, Spread};
 use edgelip_models::merging::{Choice, plan};
@@ -28,6 +28,9 @@ impl MergeArgs {
         };
         let spread = trained.map_or(Spread::Auto, |merging| merging.spread);
         let guide = self.guide.unwrap_or(trained.map_or(0.0, |merging| merging.guide));
+        if !guide.is_finite() || guide < 0.0 {
+            bail!("--guide {guide} is not a number from 0 on");
+        }
         let schedule = plan(&config.vision, Choice { rule, guided: guide > 0.0 }, spread, rate)?;
         let semantic = trained.map_or(0.5, |merging| merging.semantic);
         let merge = (rate > 0.0).then_some(Merge { rule, counts: schedule.merged, guide, semantic });

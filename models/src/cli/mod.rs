@@ -17,8 +17,11 @@ mod train;
 mod variants;
 mod vocabulary;
 
+use std::fmt::Display;
 use std::io::{self, Write};
+use std::panic;
 use std::process::ExitCode;
+use std::sync::Once;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -49,16 +52,45 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    match run(Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+    // A fault is told in one line, as every other error is, and once: other threads fail because of the first.
+    let told = Once::new();
+    panic::set_hook(Box::new(move |info| {
+        let cause = info.payload();
+        let text = cause.downcast_ref::<&str>().copied().or(cause.downcast_ref::<String>().map(String::as_str));
+        let place = info.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
+        let text = text.unwrap_or("no reason given");
+        told.call_once(|| complain(format_args!("a fault in edgelip-train itself: {text}{place}; please report it")));
+    }));
+    match panic::catch_unwind(|| run(Cli::parse())) {
+        Ok(Ok(true)) => ExitCode::SUCCESS,
+        Ok(Ok(false)) => ExitCode::from(1),
         // Whoever read the output has had enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+        Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            complain(describe(&error));
             ExitCode::from(2)
         }
+        Err(_) => ExitCode::from(101),
     }
+}
+
+/// An error and its causes; a cause that the error has already told is left out.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// Prints an error in one line.
+fn complain(error: impl Display) {
+    let line = error.to_string().split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ");
+    let _ = writeln!(io::stderr(), "error: {}", line.trim_end());
 }
 
 fn run(cli: Cli) -> Result<bool> {
@@ -83,6 +115,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Prints a result.
-fn say(text: impl std::fmt::Display) -> io::Result<()> {
+fn say(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }

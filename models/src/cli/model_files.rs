@@ -39,6 +39,9 @@ impl TextFiles {
             Some(own) => own,
             None => &self.minilm()?,
         };
+        if encoder.width() != model.config.vision.embedding {
+            bail!("the text tower gives {} values, the model {}", encoder.width(), model.config.vision.embedding);
+        }
         Ok(Bank::embed(&texts.strings, encoder, &tokenizer, false, self.cache.as_deref())?)
     }
 

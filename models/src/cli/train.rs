@@ -15,6 +15,9 @@ use edgelip_models::wordnet::Vocabulary;
 use super::learning::Learning;
 use super::say;
 
+/// Images of an epoch, whose order is kept in memory.
+const MOST_DRAWS: f64 = 1e9;
+
 /// Train a model, or go on with one that was stopped
 ///
 /// The folder given with --out holds checkpoint.safetensors, metrics.jsonl and curves.svg. Run the same command again to resume: the
@@ -58,7 +61,6 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let mut config = Config::read(&args.config)?;
-    let stop = listen()?;
     let (dataset, weights) = read(&args.sources)?;
     let texts = Texts::collect(&dataset, &config.templates);
     let (learners, parameters) = args.learning.learners(&mut config, &dataset, &texts)?;
@@ -77,6 +79,8 @@ pub fn run(args: Args) -> Result<()> {
     if let (Some(path), false) = (&args.init, run.checkpoint().exists()) {
         start_from(path, args.init_vocabulary.as_deref(), &args.learning, &config, &parameters)?;
     }
+    // Not before: until then a kill may well end the program at once.
+    let stop = listen()?;
     let stop = Stop { seconds: args.stop_after, steps: args.stop_steps, flag: Some(&stop) };
     let summary = run.train(learners, &parameters, &batches, stop)?;
     let state = if summary.finished { "finished" } else { "stopped, resume with the same command" };
@@ -122,6 +126,10 @@ pub fn read(sources: &[Source]) -> Result<(Dataset, Vec<(usize, f64)>)> {
     }
     if dataset.items.is_empty() {
         bail!("no usable image in --data");
+    }
+    let draws: f64 = weights.iter().map(|&(count, weight)| (count as f64 * weight).round()).sum();
+    if !(1.0..=MOST_DRAWS).contains(&draws) {
+        bail!("an epoch of {draws} draws: the numbers behind @ in --data make it too short or too long");
     }
     Ok((dataset, weights))
 }

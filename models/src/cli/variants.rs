@@ -128,7 +128,7 @@ impl VariantArgs {
                     false => asked,
                 };
                 // The image size alone saves as much already.
-                if rate <= SAME {
+                if self.equal_macs && rate <= SAME {
                     continue;
                 }
                 for &rule in &rules {
@@ -185,6 +185,7 @@ mod tests {
         assert_eq!(all.iter().filter(|variant| variant.is_plain_tome()).count(), 2);
         let names: std::collections::BTreeSet<String> = all.iter().map(Variant::name).collect();
         assert_eq!(names.len(), all.len());
+        assert_eq!(variants("--rates 0.01").unwrap().len(), 2);
         // As it was trained: ward under its guide.
         let trained = variants("--rates 0.5").unwrap();
         assert_eq!(trained[1].merge.as_ref().map(|merge| (merge.rule, merge.guide)), Some((Rule::Ward, 0.3)));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use edgelip_models::data::{Dataset, Source};
 use edgelip_models::wordnet::{Vocabulary, WordNet};
 
@@ -44,6 +44,9 @@ pub fn run(args: Args) -> Result<()> {
         dataset.extend(part);
     }
     let vocabulary = Vocabulary::build(&dataset, &net, args.least, args.most);
+    if vocabulary.labels.is_empty() {
+        bail!("no synset is found in at least {} images of --data", args.least);
+    }
     vocabulary.write(&args.out)?;
     say(format_args!("{} synsets in {}", vocabulary.labels.len(), args.out.display()))?;
     Ok(())

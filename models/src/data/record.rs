@@ -1,5 +1,6 @@
 //! One row of a data set as its file holds it, and which reader a path needs.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -46,8 +47,9 @@ impl FromStr for Source {
 /// # Errors
 /// [`Error::Io`] or [`Error::Malformed`] if the file as a whole can't be read.
 pub fn read(path: &Path, take: &mut dyn FnMut(Record)) -> Result<usize, Error> {
+    let kind = fs::metadata(path).map_err(Error::io(path))?;
     match path.extension().and_then(|extension| extension.to_str()) {
-        _ if path.is_dir() => folder::read(path, take),
+        _ if kind.is_dir() => folder::read(path, take),
         Some("parquet") => parquet::read(path, take),
         Some("tar") => shards::read(path, take),
         _ => Err(Error::malformed(path, "neither a folder, nor .parquet, nor .tar")),

@@ -70,8 +70,11 @@ fn embedding_macs(vision: &Vision) -> i64 {
 /// The schedule whose saving is nearest to `rate`.
 ///
 /// # Errors
-/// [`Error::Config`] if the rate can't be reached; the largest that can is named.
+/// [`Error::Config`] if the rate is not from 0 to below 1, or can't be reached; the largest that can is named.
 pub fn plan(vision: &Vision, choice: Choice, spread: Spread, rate: f64) -> Result<Schedule, Error> {
+    if !(0.0..1.0).contains(&rate) {
+        return Err(Error::Config(format!("compression rate {rate} is not at least 0 and less than 1")));
+    }
     let nothing = vec![0; vision.spatial_blocks as usize];
     if rate == 0.0 {
         return Ok(Schedule { merged: nothing, saving: 0.0 });
@@ -217,6 +220,9 @@ mod tests {
     fn an_unreachable_rate_names_the_largest() {
         let error = plan(&vision(), WARD, Spread::Geo, 0.95).unwrap_err().to_string();
         assert!(error.contains("the largest is 0."), "{error}");
+        for rate in [1.0, -0.1, f64::NAN] {
+            assert!(plan(&vision(), WARD, Spread::Geo, rate).is_err(), "{rate}");
+        }
     }
 
     #[test]

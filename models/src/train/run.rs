@@ -60,7 +60,7 @@ pub struct Summary {
     pub done: u64,
     /// Whether these are all.
     pub finished: bool,
-    /// Mean loss of the last hundred steps of this session.
+    /// Mean loss of the last hundred steps.
     pub loss: f64,
     /// Seconds of training, over all sessions.
     pub seconds: f64,
@@ -98,7 +98,6 @@ impl Run<'_> {
         let mut progress = Progress::new(train.steps, train.batch * train.accumulate, self.quiet);
         let (started, first, before) = (Instant::now(), state.done, state.seconds);
         let mut saved = Instant::now();
-        let mut recent = Vec::new();
         let device = parameters[0].tensor.device();
 
         std::thread::scope(|scope| {
@@ -116,7 +115,6 @@ impl Run<'_> {
                 row.seconds = state.seconds;
                 metrics.push(&row)?;
                 progress.step(state.done, row.loss, row.learning_rate);
-                recent.push(row.loss);
                 let stopped = stop.now(started, state.done - first);
                 let due = saved.elapsed().as_secs_f64() >= train.checkpoint_minutes * 60.0;
                 if stopped || due || state.done == train.steps {
@@ -130,8 +128,9 @@ impl Run<'_> {
             }
             Ok::<_, Error>(())
         })?;
-        let last = &recent[recent.len().saturating_sub(100)..];
-        let loss = last.iter().sum::<f64>() / last.len().max(1) as f64;
+        let rows = Metrics::read(&metrics_path)?;
+        let last = &rows[rows.len().saturating_sub(100)..];
+        let loss = last.iter().map(|row| row.loss).sum::<f64>() / last.len().max(1) as f64;
         Ok(Summary { done: state.done, finished: state.done == train.steps, loss, seconds: state.seconds })
     }
 

@@ -69,7 +69,7 @@ impl Vocabulary {
     /// Reads what [`Vocabulary::write`] wrote.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Malformed`] naming the line.
+    /// [`Error::Io`], or [`Error::Malformed`] naming the line, or if there is none.
     pub fn read(path: &Path) -> Result<Vocabulary, Error> {
         let text = fs::read_to_string(path).map_err(Error::io(path))?;
         let label = |(number, line): (usize, &str)| {
@@ -86,7 +86,11 @@ impl Vocabulary {
                 Error::malformed(path, format!("line {} is not `key, count, name` with tabs", number + 1))
             })
         };
-        Ok(Vocabulary { labels: text.lines().enumerate().map(label).collect::<Result<_, _>>()? })
+        let labels: Vec<Label> = text.lines().enumerate().map(label).collect::<Result<_, _>>()?;
+        if labels.is_empty() {
+            return Err(Error::malformed(path, "no synset"));
+        }
+        Ok(Vocabulary { labels })
     }
 
     /// Writes a line `key<tab>count<tab>name` for each label.
