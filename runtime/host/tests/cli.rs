@@ -231,7 +231,7 @@ fn stems_frequency_blocks_and_guides_are_told() {
     assert_eq!(report["embedding_macs"], 96 * 27 * 16 + (24 + 6) * 144 * 16);
     assert_eq!(report["frequency_macs"], 2 * 8 * 6 * 16 + 2 * 8 * 16 + 2 * 6 * 16 * 32);
     let text = succeed(&["inspect", mlip]);
-    for part in ["convolutions to 16, 16, 16", "1 blocks of the same width before", "frequency feature", "strength 0.3"]
+    for part in ["convolutions to 16, 16, 16", "1 block of the same width before", "frequency feature", "strength 0.3"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -260,6 +260,14 @@ fn a_sweep_is_compared_plotted_and_profiled() {
     assert!(fail(&[&sweep[..], &["--plot", plot]].concat()).contains("--force"));
     assert!(fail(&[&sweep[..], &["--plot", "rates.png"]].concat()).contains("ends in .svg"));
     assert!(fail(&["bench", vision, "--peer", "other=/no/such/program"]).contains("other"));
+    let (both, photos) = (models.path("both.svg"), models.path("photos"));
+    assert!(fail(&[&sweep[..], &["--plot", str(&both), "--csv", str(&both)]].concat()).contains("at once"));
+    assert!(fail(&[&sweep[..], &["--csv", vision, "--force"]].concat()).contains("is a model"));
+    fs::create_dir_all(photos.join("cat")).unwrap();
+    fs::write(photos.join("cat/1.png"), "").unwrap();
+    // So many runs would take hours: that it has no labels is known before.
+    let late = ["bench", vision, "--rounds", "10000000", "--labelled", str(&photos)];
+    assert!(fail(&late).contains("labels"));
 
     let profiles = json(&succeed(&[&sweep[..], &["--json", "--profile"]].concat()));
     let profile = &profiles[0];

@@ -32,7 +32,8 @@ fn print_vision(report: &VisionReport, out: &mut dyn Write) -> io::Result<()> {
     }
     rows.push(("tower", tower(&report.tower)));
     if report.frequency_blocks > 0 {
-        rows.push(("frequency", format!("{} blocks of the same width before the others", report.frequency_blocks)));
+        let blocks = if report.frequency_blocks == 1 { "block" } else { "blocks" };
+        rows.push(("frequency", format!("{} {blocks} of the same width before the others", report.frequency_blocks)));
     }
     if report.readout == "joint" {
         rows.push(("readout", "the sum of the class token and the frequency feature".into()));

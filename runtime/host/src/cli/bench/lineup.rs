@@ -76,11 +76,11 @@ pub struct LengthArgs {
     pub warmup: u32,
 }
 
-/// A number that is 0 or more.
+/// A number from 0 to below 1e9.
 pub fn parse_amount(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if (0.0..1e9).contains(&number) => Ok(number),
-        _ => Err("not a number that is 0 or more".into()),
+        _ => Err("not a number from 0 to below 1e9".into()),
     }
 }
 

@@ -11,7 +11,7 @@ mod profile;
 pub mod report;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use edgelip::engine::native;
@@ -23,7 +23,7 @@ use super::options::EngineName;
 use super::{Outcome, complain, picture, print_json};
 use labelled::Labelled;
 use lineup::{LengthArgs, LineupArgs, parse_amount};
-use report::{Report, Row};
+use report::Report;
 
 /// Measure the speed and the memory of models
 #[derive(clap::Args)]
@@ -87,13 +87,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
     {
         bail!("{}: plots are SVG: give a name that ends in .svg", path.display());
     }
-    for path in args.csv.iter().chain(&args.plot) {
-        Output::check(path, args.force)?;
-    }
-    let labelled = args.labelled.as_deref().map(Labelled::find).transpose()?;
+    check_outputs(args)?;
+    // First of all: a photo or a label that is amiss should not cost a measurement.
+    let accuracies = accuracies(args)?;
     let mut report = measured(&args.lineup, args.length)?;
-    if let Some(labelled) = labelled {
-        add_accuracy(args, &labelled, &mut report.models)?;
+    for (model, accuracy) in &accuracies {
+        report.models.iter_mut().filter(|row| row.model == *model).for_each(|row| row.accuracy = Some(*accuracy));
     }
     if let Some(csv) = &args.csv {
         report::write_csv(&report, csv, args.force)?;
@@ -140,17 +139,34 @@ pub fn measured(lineup: &LineupArgs, length: LengthArgs) -> Result<Report> {
     })
 }
 
-fn add_accuracy(args: &Args, labelled: &Labelled, rows: &mut [Row]) -> Result<()> {
-    let threads = args.lineup.threads().into_iter().max().unwrap_or(1);
-    let options = args.lineup.options(EngineName::Native, threads);
-    for path in args.lineup.models() {
-        let mapping = Mapping::open(path)?;
-        let accuracy = labelled.accuracy(path, &mapping, &options, args.lineup.picture);
-        let accuracy = accuracy.with_context(|| path.display().to_string())?;
-        let name = path.display().to_string();
-        rows.iter_mut().filter(|row| row.model == name).for_each(|row| row.accuracy = Some(accuracy));
+/// Whether the files can be written, each in a place of its own.
+fn check_outputs(args: &Args) -> Result<()> {
+    let mut taken: Vec<PathBuf> = args.lineup.models().filter_map(|path| path.canonicalize().ok()).collect();
+    for path in args.csv.iter().chain(&args.plot) {
+        Output::check(path, args.force)?;
+        let place = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if taken.contains(&place) {
+            bail!("{}: is a model, or --csv and --plot at once", path.display());
+        }
+        taken.push(place);
     }
     Ok(())
+}
+
+/// Each model's share of labelled photos that it gets right; none without `--labelled`.
+fn accuracies(args: &Args) -> Result<Vec<(String, f64)>> {
+    let Some(folder) = &args.labelled else { return Ok(Vec::new()) };
+    let labelled = Labelled::find(folder)?;
+    let threads = args.lineup.threads().into_iter().max().unwrap_or(1);
+    let options = args.lineup.options(EngineName::Native, threads);
+    let of_model = |path: &Path| {
+        let name = path.display().to_string();
+        let mapping = Mapping::open(path)?;
+        let accuracy = labelled.accuracy(path, &mapping, &options, args.lineup.picture);
+        let accuracy = accuracy.with_context(|| name.clone())?;
+        Ok((name, accuracy))
+    };
+    args.lineup.models().map(of_model).collect()
 }
 
 fn profile(args: &Args, out: &mut dyn Write) -> Result<Outcome> {
