@@ -5,7 +5,7 @@
 //! or more make them overflow, and such a sum stays infinite or no number: it is computed again in single precision.
 
 /// Products that are added in half precision, a multiple of 8. The more they are, the larger the sums and so their rounding errors.
-pub const RUN: usize = 32;
+pub const RUN: usize = 64;
 
 /// The unit of a row whose largest magnitude is this: a power of two, in which that is 8 to 16.
 pub fn scale(largest: f32) -> f32 {

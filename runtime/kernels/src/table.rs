@@ -92,12 +92,8 @@ pub(crate) struct Block<'a> {
 pub(crate) struct Narrowing {
     /// Most rows of a tile.
     pub rows: usize,
-    /// Bytes of an activation.
-    pub size: usize,
-    /// Bytes of neighbouring activations of a row that lie together, those of the next row behind them.
-    pub together: usize,
-    /// Writes a row of a band of `height`; returns the row's scale. What lies past the row in `bytes` does not count: its weights are zero, or it
-    /// is never read.
+    /// Writes a row of a band of `height` from its place in `bytes` on; returns the row's scale. What lies past the row does not count: its
+    /// weights are zero, or it is never read.
     pub row: unsafe fn(row: &[f32], height: usize, bytes: &mut [u8]) -> f32,
 }
 
@@ -132,7 +128,7 @@ impl Bands {
 /// Rows of narrowed activations, band by band.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Narrowed<'a> {
-    /// Of each band `[ceil(inputs / n), rows, n]` for the `n` that [lie together](Narrowing::together), from its first row times `stride` on.
+    /// Of each band `[ceil(inputs / n), rows, n]`, from its first row times `stride` on; `n` is 4 for bytes and 8 for halves.
     pub bytes: &'a [u8],
     pub stride: usize,
     /// `[rows]`

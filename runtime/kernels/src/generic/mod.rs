@@ -19,7 +19,7 @@ pub(crate) const TABLE: Table = Table {
     panels: 1,
     float_rows: 1,
     linear: linear::block,
-    integers: Narrowing { rows: 1, size: 1, together: 4, row: linear::quantise },
+    integers: Narrowing { rows: 1, row: linear::quantise },
     halves: None,
     head: attention::head,
     global_filter: if cfg!(feature = "fourier") { fourier::filter } else { |_, _| {} },
@@ -43,6 +43,6 @@ pub(crate) const TABLE: Table = Table {
 pub(crate) static HALVES: Table = Table {
     name: "generic-fp16",
     linear: halves::block,
-    halves: Some(Narrowing { rows: 1, size: 0, together: 0, row: halves::narrow }),
+    halves: Some(Narrowing { rows: 1, row: halves::narrow }),
     ..TABLE
 };

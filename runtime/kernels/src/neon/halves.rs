@@ -23,7 +23,6 @@ pub struct Pair(float16x8_t, float16x8_t);
 
 impl Half<Neon> for Halves {
     const ROWS: usize = 8;
-    const RUN: usize = 128;
 
     type V = Pair;
     type Eight = float16x8_t;
@@ -69,12 +68,6 @@ impl Half<Neon> for Halves {
     }
 
     #[inline(always)]
-    fn mul_lane<const J: usize>(self, x: Self::Eight, w: Self::V) -> Self::V {
-        // SAFETY: `self` proves the instructions.
-        unsafe { Pair(fmul::<J>(w.0, x), fmul::<J>(w.1, x)) }
-    }
-
-    #[inline(always)]
     fn fma_lane<const J: usize>(self, x: Self::Eight, w: Self::V, acc: Self::V) -> Self::V {
         // SAFETY: `self` proves the instructions.
         unsafe { Pair(fmla::<J>(acc.0, w.0, x), fmla::<J>(acc.1, w.1, x)) }
@@ -113,22 +106,6 @@ impl Half<Neon> for Halves {
             vst1q_u8(second, vreinterpretq_u8_f16(high));
         }
         second.wrapping_add(pitch)
-    }
-}
-
-/// `x[J] · w`
-#[inline]
-#[target_feature(enable = "neon,fp16")]
-fn fmul<const J: usize>(w: float16x8_t, x: float16x8_t) -> float16x8_t {
-    match J {
-        0 => vmulq_laneq_f16::<0>(w, x),
-        1 => vmulq_laneq_f16::<1>(w, x),
-        2 => vmulq_laneq_f16::<2>(w, x),
-        3 => vmulq_laneq_f16::<3>(w, x),
-        4 => vmulq_laneq_f16::<4>(w, x),
-        5 => vmulq_laneq_f16::<5>(w, x),
-        6 => vmulq_laneq_f16::<6>(w, x),
-        _ => vmulq_laneq_f16::<7>(w, x),
     }
 }
 

@@ -6,6 +6,9 @@ use crate::halves::{RUN, scale};
 /// Bytes of eight halves.
 const EIGHT: usize = 16;
 
+/// Inputs between hints about weights ahead, some runs.
+pub const HINT: usize = 2 * RUN;
+
 /// Operands of a product `y [M, 16] = x [M, inputs] · panel [inputs, 16]` that is computed in half precision.
 pub struct HalfTile {
     /// The same product in single precision.
@@ -85,13 +88,9 @@ unsafe fn multiply<S: Simd, H: Half<S>, const M: usize>(s: S, h: H, tile: &HalfT
         }};
     }
     macro_rules! step {
-        ($lane:literal, $x:ident, $w:expr, $first:literal) => {
+        ($lane:literal, $x:ident, $w:expr) => {
             for m in 0..M {
-                halves[m] = if const { $first } {
-                    h.mul_lane::<$lane>($x[m], $w)
-                } else {
-                    h.fma_lane::<$lane>($x[m], $w, halves[m])
-                };
+                halves[m] = h.fma_lane::<$lane>($x[m], $w, halves[m]);
             }
             for m in 0..M {
                 halves[m] = h.settle(halves[m]);
@@ -99,61 +98,55 @@ unsafe fn multiply<S: Simd, H: Half<S>, const M: usize>(s: S, h: H, tile: &HalfT
         };
     }
     macro_rules! two_steps {
-        ($lane:literal, $next:literal, $x:ident, $first:literal) => {
+        ($lane:literal, $next:literal, $x:ident) => {
             // SAFETY: two steps are left of the panel.
             let w = unsafe { h.next_two(&mut panel) };
-            step!($lane, $x, w[0], $first);
-            step!($next, $x, w[1], false);
+            step!($lane, $x, w[0]);
+            step!($next, $x, w[1]);
         };
     }
     macro_rules! eight_steps {
-        ($first:literal) => {
+        () => {{
             let x = eight!();
             from = from.wrapping_add(8 * M);
-            two_steps!(0, 1, x, $first);
-            two_steps!(2, 3, x, false);
-            two_steps!(4, 5, x, false);
-            two_steps!(6, 7, x, false);
-        };
+            two_steps!(0, 1, x);
+            two_steps!(2, 3, x);
+            two_steps!(4, 5, x);
+            two_steps!(6, 7, x);
+        }};
     }
     macro_rules! widen {
         () => {
             for m in 0..M {
                 s.store(s.add(s.load(&sums[m]), h.widen(halves[m])), &mut sums[m]);
+                halves[m] = h.zero();
             }
         };
     }
-    const { assert!(RUN == 32 && H::RUN.is_multiple_of(RUN)) }
     let mut ahead = tile.float.ahead;
-    let mut k = 0;
-    let whole = inputs - inputs % RUN;
-    while k < whole {
+    let (mut runs, rest) = (inputs / RUN, inputs % RUN);
+    while runs > 0 {
         ahead.hint::<S>();
-        let end = whole.min(k + H::RUN);
-        while k < end {
-            eight_steps!(true);
-            eight_steps!(false);
-            eight_steps!(false);
-            eight_steps!(false);
+        let left = runs.saturating_sub(HINT / RUN);
+        while runs > left {
+            for_each!(RUN / 8, _EIGHT => eight_steps!());
             widen!();
-            k += RUN;
+            runs -= 1;
         }
     }
-    if k < inputs {
+    if rest > 0 {
         ahead.hint::<S>();
-        halves = [h.zero(); M];
-        while inputs - k >= 8 {
-            eight_steps!(false);
-            k += 8;
+        for _ in 0..rest / 8 {
+            eight_steps!();
         }
-        if k < inputs {
+        if rest % 8 > 0 {
             let x = eight!();
             macro_rules! single {
                 ($lane:literal) => {
-                    if k + $lane < inputs {
+                    if $lane < rest % 8 {
                         // SAFETY: a step is left of the panel.
                         let w = unsafe { h.next(&mut panel) };
-                        step!($lane, x, w, false);
+                        step!($lane, x, w);
                     }
                 };
             }
@@ -216,7 +209,6 @@ impl NoHalves {
 
 impl<S: Simd> Half<S> for NoHalves {
     const ROWS: usize = 0;
-    const RUN: usize = RUN;
 
     type V = NoHalves;
     type Eight = NoHalves;
@@ -231,9 +223,6 @@ impl<S: Simd> Half<S> for NoHalves {
         [self; 2]
     }
     unsafe fn eight(self, _from: *const u16) -> Self::Eight {
-        self
-    }
-    fn mul_lane<const J: usize>(self, _x: Self::Eight, _w: Self::V) -> Self::V {
         self
     }
     fn fma_lane<const J: usize>(self, _x: Self::Eight, _w: Self::V, _acc: Self::V) -> Self::V {

@@ -100,9 +100,9 @@ fn float_tile<W>(
 /// Halves by halves, panel by panel.
 #[inline(always)]
 fn halves<I: Isa>(isa: I, block: &Block, weights: &[u16]) {
-    const { assert!(<I::Half as Half<I::Vector>>::ROWS <= TILE) }
+    const { assert!(<I::Half as Half<I::Vector>>::ROWS <= TILE, "a tile of halves is one panel wide") }
     let inputs = block.layer.inputs;
-    let runs = inputs.div_ceil(<I::Half as Half<I::Vector>>::RUN);
+    let runs = inputs.div_ceil(halves::HINT);
     let mut buffer = Sums([[0.0; LANES]; TILE]);
     for panel in block.panels.clone() {
         let columns = panel * LANES..(panel + 1) * LANES;

@@ -197,8 +197,6 @@ pub trait Integer: Copy {
 pub trait Half<S: Simd>: Copy {
     /// Most rows of a tile; none if there is no such arithmetic.
     const ROWS: usize;
-    /// Inputs between hints about weights ahead, a multiple of [`crate::halves::RUN`].
-    const RUN: usize;
 
     /// Sixteen halves.
     type V: Copy;
@@ -219,8 +217,6 @@ pub trait Half<S: Simd>: Copy {
     /// # Safety
     /// Eight halves lie at `from`.
     unsafe fn eight(self, from: *const u16) -> Self::Eight;
-    /// `x[J] · w`
-    fn mul_lane<const J: usize>(self, x: Self::Eight, w: Self::V) -> Self::V;
     /// `acc + x[J] · w`, rounded once.
     fn fma_lane<const J: usize>(self, x: Self::Eight, w: Self::V, acc: Self::V) -> Self::V;
     /// The same, and a promise that it is computed before what follows is loaded by [`Half::next_two`].

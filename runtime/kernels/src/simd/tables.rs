@@ -173,10 +173,10 @@ macro_rules! table {
                 panels: <$vector as Simd>::PANELS,
                 float_rows: <$vector as Simd>::ROWS,
                 linear: block,
-                integers: Narrowing { rows: <$int as Integer>::ROWS, size: 1, together: 4, row: quantise },
+                integers: Narrowing { rows: <$int as Integer>::ROWS, row: quantise },
                 halves: match <$half as Half<$vector>>::ROWS {
                     0 => None,
-                    rows => Some(Narrowing { rows, size: 2, together: 16, row: narrow }),
+                    rows => Some(Narrowing { rows, row: narrow }),
                 },
                 head,
                 global_filter: $register::filter,
