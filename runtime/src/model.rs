@@ -1,6 +1,6 @@
 //! What both towers share: metadata values and the layers of a transformer, found in the file by name.
 
-use edgelip_kernels::{Activation, Linear, Panels, Part, cast, math, padded};
+use edgelip_kernels::{Activation, Kernels, Linear, Panels, Part, cast, math, padded};
 
 use crate::image::{Centre, Filter, Preprocess, Resize};
 use crate::number::Number;
@@ -13,10 +13,18 @@ use crate::{Error, Problem};
 pub enum Precision {
     /// 32-bit floating point.
     F32,
-    /// 16-bit floating point, computed in 32-bit.
+    /// 16-bit floating point, computed in it where the kernels can, else in 32-bit.
     F16,
-    /// 8-bit integers with a scale for each output, computed in integers.
+    /// 8-bit integers with a scale for each output, computed in integers. The few layers of 16-bit floating point beside them are computed in
+    /// 32-bit.
     I8,
+}
+
+impl Precision {
+    /// What computes a file of this precision. Where rounding to integers magnifies the least difference, no bit depends on the CPU.
+    pub(crate) fn kernels(self, kernels: Kernels) -> Kernels {
+        if self == Precision::F16 { kernels } else { kernels.in_single_precision() }
+    }
 }
 
 /// How logits become scores.

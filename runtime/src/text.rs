@@ -100,8 +100,8 @@ impl<'a> Text<'a> {
         let of_table = if post_norm || matches!(pooling, Pooling::Last(_)) { precision } else { kept };
         let token = loader.table(["text.token.weight", "text.token.scale"], of_table, [vocabulary, width])?;
         let position = loader.floats(None, "text.position", &[context, width])?;
-        let transformer =
-            Transformer::load(&mut loader, kernels, precision, &shape, (metadata.activation()?, metadata.norm_eps()?))?;
+        let (kernels, curve) = (precision.kernels(kernels), (metadata.activation()?, metadata.norm_eps()?));
+        let transformer = Transformer::load(&mut loader, kernels, precision, &shape, curve)?;
         let norms =
             if post_norm { Some(PostNorms::load(&mut loader, precision, shape.width, shape.blocks)?) } else { None };
         let square = LinearShape { inputs: shape.width, outputs: shape.width, groups: 1, precision: kept, bias: true };

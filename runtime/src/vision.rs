@@ -74,7 +74,11 @@ impl<'a> Vision<'a> {
             embedding,
             order,
             feature,
-            transformer: Transformer::empty(kernels, &shape, (metadata.activation()?, metadata.norm_eps()?)),
+            transformer: Transformer::empty(
+                precision.kernels(kernels),
+                &shape,
+                (metadata.activation()?, metadata.norm_eps()?),
+            ),
             head: Head::load(&mut loader, &shape, precision, unit)?,
             labels: Labels::find(&file, &mut loader, shape.embedding)?,
             logit_scale: metadata.float("edgelip.logit_scale")?,

@@ -25,6 +25,15 @@ impl Kernels {
         Kernels(&generic::HALVES)
     }
 
+    /// The same instruction set, but for layers of halves in single precision on every CPU.
+    #[must_use]
+    pub fn in_single_precision(self) -> Kernels {
+        match self.0.single {
+            Some(table) if Table::HALVES => Kernels(table),
+            _ => self,
+        }
+    }
+
     /// The best that the target's features guarantee, for bare metal.
     pub const fn compiled() -> Kernels {
         match native::compiled() {

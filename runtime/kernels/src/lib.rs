@@ -23,7 +23,7 @@ pub mod cast;
 mod cortex_m;
 mod fourier;
 mod generic;
-#[cfg(any(feature = "std", all(target_arch = "aarch64", target_feature = "neon")))]
+#[cfg(any(feature = "std", target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
 mod halves;
 mod kernels;
 mod layer;

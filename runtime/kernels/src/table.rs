@@ -23,6 +23,8 @@ pub(crate) struct Table {
     pub integers: Narrowing,
     /// Activations as halves, for layers of halves. `None` if those are computed in single precision.
     pub halves: Option<Narrowing>,
+    /// The same table without `halves`, if it has any.
+    pub single: Option<&'static Table>,
     /// Computes one head of an attention.
     pub head: unsafe fn(&Head, scratch: &mut [f32]),
     /// Filters one panel of channels.
@@ -58,9 +60,12 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// [`Table::halves`], known to be `None` where no kernels have them.
+    /// Whether there may be tables with [`Table::halves`].
+    pub const HALVES: bool = cfg!(any(feature = "std", all(target_arch = "aarch64", target_feature = "neon")));
+
+    /// [`Table::halves`], known to be `None` where no table has them.
     pub fn halves(&self) -> Option<Narrowing> {
-        if cfg!(any(feature = "std", target_arch = "aarch64")) { self.halves } else { None }
+        if Table::HALVES { self.halves } else { None }
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) const TABLE: Table = Table {
     linear: linear::block,
     integers: Narrowing { rows: 1, row: linear::quantise },
     halves: None,
+    single: None,
     head: attention::head,
     global_filter: if cfg!(feature = "fourier") { fourier::filter } else { |_, _| {} },
     layer_norm: vector::layer_norm,
@@ -44,5 +45,6 @@ pub(crate) static HALVES: Table = Table {
     name: "generic-fp16",
     linear: halves::block,
     halves: Some(Narrowing { rows: 1, row: halves::narrow }),
+    single: Some(const { &TABLE }),
     ..TABLE
 };

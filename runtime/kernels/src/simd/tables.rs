@@ -168,16 +168,14 @@ macro_rules! table {
             fn add_line(sums: &mut [i32], line: &[u8], weight: i32) {
                 resample::add_line(sums, line, weight);
             }
-            Table {
+            const SINGLE: Table = Table {
                 name: $name,
                 panels: <$vector as Simd>::PANELS,
                 float_rows: <$vector as Simd>::ROWS,
                 linear: block,
                 integers: Narrowing { rows: <$int as Integer>::ROWS, row: quantise },
-                halves: match <$half as Half<$vector>>::ROWS {
-                    0 => None,
-                    rows => Some(Narrowing { rows, row: narrow }),
-                },
+                halves: None,
+                single: None,
                 head,
                 global_filter: $register::filter,
                 layer_norm,
@@ -193,7 +191,12 @@ macro_rules! table {
                 split_channels,
                 filter_line,
                 add_line,
-            }
+            };
+            let halves = match <$half as Half<$vector>>::ROWS {
+                0 => None,
+                rows => Some(Narrowing { rows, row: narrow }),
+            };
+            Table { halves, single: Some(&SINGLE), ..SINGLE }
         };
     };
 }

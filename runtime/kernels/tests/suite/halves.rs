@@ -163,9 +163,11 @@ fn scratch_for_some_of_the_rows_is_enough() {
         for scratch in [2 * linear_scratch(37, 70), linear_scratch(37, 70), linear_scratch(37, 70) / 2] {
             assert_same(&with(scratch), &ought, kernels.name());
         }
-        // Without any there is single precision.
+        // Without any there is single precision, which can be asked for too.
         let single = apply(Kernels::generic(), x.rows(), &layer, Activation::Gelu, None, &Single);
         assert_same(&with(0), &single, kernels.name());
+        let asked = apply(kernels.in_single_precision(), x.rows(), &layer, Activation::Gelu, None, &Single);
+        assert_same(&asked, &single, kernels.name());
     }
     assert_eq!(instruction_sets().count() + 2, all().count());
 }
