@@ -25,8 +25,8 @@ impl Value {
 
 /// A graph under construction.
 ///
-/// Nodes are named `tower/block/step`; a node's value has its name, unless [`Graph::rename`] gives it one that others
-/// know.
+/// Values are named `tower/block/step`, unless [`Graph::rename`] gives one a name that others know; the node that makes one is named
+/// `tower/block/step/Operator`. ONNX would let them share a name, but rten keeps both under one roof.
 pub(super) struct Graph<'a> {
     tower: &'static str,
     scope: String,
@@ -104,6 +104,7 @@ impl<'a> Graph<'a> {
         attributes: &[(&'static str, Attribute)],
     ) {
         let inputs = inputs.iter().map(|input| input.0.to_string()).collect();
+        let name = format!("{name}/{op_type}");
         self.nodes.push(Node { op_type, name, inputs, outputs, attributes: attributes.to_vec() });
     }
 
