@@ -6,8 +6,8 @@
 
 Instructions are no time: caches and stalls are not in them. What one inference takes is the slope between runs of different length, so
 that loading does not count. `--plugin` is a QEMU plugin that prints lines of `armcount CLASS NUMBER`; `--library` comes out of
-onnxruntime's aarch64 wheel. cortex-a72 has no dot product, cortex-a76 has, and `max,sme=off` the matrix product of bytes too; on `max` onnxruntime
-takes the matrix unit (SME), whose instructions do more than others and cannot be compared by number.
+onnxruntime's aarch64 wheel. cortex-a72 has neither half precision nor a dot product, cortex-a76 has both, and `max,sme=off` the matrix
+product of bytes too; on `max` onnxruntime takes the matrix unit (SME), whose instructions do more than others and cannot be compared by number.
 """
 
 import argparse
