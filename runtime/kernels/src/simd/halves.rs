@@ -32,6 +32,7 @@ pub unsafe fn tile<I: Isa, const M: usize>(isa: I, tile: &HalfTile) {
     // SAFETY: the caller's promise.
     unsafe { multiply(s, h, tile, &mut sums) };
 
+    // Zero times what is not finite is no number.
     let mut rest = s.splat(0.0);
     for_each!(M, m => rest = s.fma(s.load(&sums[m]), s.splat(0.0), rest));
     let all_finite = s.sum(rest) == 0.0;
