@@ -128,7 +128,9 @@ impl Plan {
             Merge::Tome => self.shape.head_dim(),
         };
         let pairs: u64 = [tokens.div_ceil(2), tokens / 2, features].map(|n| n as u64).iter().product();
-        pairs + if self.shape.guided { (tokens * self.shape.width) as u64 } else { 0 }
+        // Without a class token the mean of all tokens has to be made, too.
+        let passes = if self.shape.guided { 2 - self.shape.class_tokens() } else { 0 };
+        pairs + (passes * tokens * self.shape.width) as u64
     }
 
     /// Multiply-adds from pixels to patches.
@@ -279,7 +281,10 @@ mod tests {
         let refused = |shape: VisionShape, schedule: &[usize]| Plan::new(&shape, Merge::Ward, schedule).unwrap_err();
         assert_eq!(refused(shape, &[99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Error::Schedule { block: 0 });
         let invalid = |key| Error::Metadata { key, problem: crate::Problem::Invalid };
-        assert_eq!(refused(VisionShape { guided: true, ..shape }, &[]), invalid("edgelip.pooling"));
+        assert_eq!(refused(VisionShape { frequency_blocks: 2, ..shape }, &[]), invalid("edgelip.pooling"));
+        let guided =
+            Plan::new(&VisionShape { guided: true, ..shape }, Merge::Ward, &[98, 49, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(guided.unwrap().block(1).merge_macs - plan.block(1).merge_macs, 2 * 98 * 768);
         assert_eq!(refused(VisionShape { embedding: 512, ..shape }, &[]), invalid("edgelip.embedding"));
     }
 

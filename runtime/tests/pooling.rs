@@ -61,6 +61,11 @@ fn merging_keeps_what_all_patches_have_in_common_and_threads_change_no_bit() {
                 assert!((single.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5, "{pooling} {merge}");
                 let threaded = embed(&tower, Kernels::detect(), &Pool::new(3));
                 assert!(single.iter().zip(&threaded).all(|(a, b)| a.to_bits() == b.to_bits()));
+                let mut guided = Tower::new(&shape);
+                guided.set("guide", "2").set("guide_semantic", "0.5");
+                let [single, threaded] =
+                    [&Single as &dyn Parallel, &Pool::new(3)].map(|by| embed(&guided, Kernels::detect(), by));
+                assert!(single.iter().zip(&threaded).all(|(a, b)| a.to_bits() == b.to_bits()));
                 // Equal patches merge into what they are, however many: sizes weigh where counts would not.
                 if precision == "f32" {
                     tower.zero("vision.position").zero("vision.patch.weight");
@@ -85,10 +90,6 @@ fn what_contradicts_itself_is_refused() {
     let invalid = |key| Error::Metadata { key, problem: Problem::Invalid };
     let mean = Shape { pooling: "mean", ..PLAIN };
     assert_eq!(refusal(Shape { pooling: "max", ..PLAIN }, &|_| ()), invalid("edgelip.pooling"));
-    assert_eq!(
-        refusal(mean.clone(), &|tower| _ = tower.set("guide", "0.5").set("guide_semantic", "0.5")),
-        invalid("edgelip.pooling")
-    );
     assert_eq!(refusal(Shape { frequency_blocks: 2, ..mean.clone() }, &|_| ()), invalid("edgelip.pooling"));
     assert_eq!(refusal(mean.clone(), &|tower| _ = tower.set("projection", "false")), invalid("edgelip.embedding"));
     assert_eq!(refusal(mean.clone(), &|tower| _ = tower.set("unit", "no")), invalid("edgelip.unit"));

@@ -145,8 +145,6 @@ impl Export<'_> {
         let args = self.args;
         let own = &self.source.model().vision()?.merging;
         let (rule, guide) = args.merging(own)?;
-        let has_class = self.source.model().vision()?.class_tokens() > 0;
-        ensure!(guide.strength == 0.0 || has_class, "--guide needs a class token, which the image tower lacks");
         let shape = schedule::tower(self.source.model(), guide)?;
         let asked = args.compression.unwrap_or(0.0);
         let (schedule, calibration) = match args.schedule()?.unwrap_or(Schedule::Shape(own.spread.clone())) {

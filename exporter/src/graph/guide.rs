@@ -3,8 +3,9 @@
 use crate::source::Guide;
 
 use super::builder::{Graph, Value};
+use super::merge::Tokens;
 
-/// What the guide of one merge is made of.
+/// What the guide of one merge is made of, besides the tokens.
 pub(super) struct Guidance<'v> {
     pub guide: Guide,
     /// The frequency feature at unit length, `[N, 1, width]`; `None` without a frequency stage.
@@ -26,16 +27,9 @@ impl Graph<'_> {
         self.unit_range("energy", &energy)
     }
 
-    /// φ of each token, `[N, count, 1]`; `units` are the tokens at unit length, the class token first.
-    pub fn guide(&mut self, guidance: &Guidance<'_>, units: &Value) -> Value {
-        let class = self.slice("merge/guide/class", units, 1, 0, 1, 1);
-        let whole = match guidance.summary {
-            Some(summary) => {
-                let sum = self.node("Add", "merge/guide/sum", &[&class, summary]);
-                self.normalize("merge/guide/whole", &sum)[0].clone()
-            }
-            None => class,
-        };
+    /// φ of each token, `[N, count, 1]`; `units` are the tokens at unit length.
+    pub fn guide(&mut self, guidance: &Guidance<'_>, tokens: &Tokens<'_>, units: &Value) -> Value {
+        let whole = self.whole(guidance.summary, tokens, units);
         let column = self.transpose("merge/guide/column", &whole, &[0, 2, 1]);
         let likeness = self.node("MatMul", "merge/guide/likeness", &[units, &column]);
         let likeness = self.unit_range("merge/guide/likeness", &likeness);
@@ -44,6 +38,23 @@ impl Graph<'_> {
         let likeness = self.node("Mul", "merge/guide/semantic", &[&likeness, &semantic]);
         let energy = self.node("Mul", "merge/guide/energetic", &[guidance.energy, &rest]);
         self.node("Add", "merge/guide", &[&likeness, &energy])
+    }
+
+    /// What the tower says of the image, `[N, 1, width]` at unit length: the class token with the summary, or the mean of all patches.
+    fn whole(&mut self, summary: Option<&Value>, tokens: &Tokens<'_>, units: &Value) -> Value {
+        let sum = match (tokens.class_tokens, tokens.sizes, summary) {
+            (0, None, _) => self.reduce("ReduceMean", "merge/guide/mean", tokens.rows, 1),
+            (0, Some(sizes), _) => {
+                let weights = self.transpose("merge/guide/weights", sizes, &[0, 2, 1]);
+                self.node("MatMul", "merge/guide/weighted", &[&weights, tokens.rows])
+            }
+            (_, _, None) => return self.slice("merge/guide/class", units, 1, 0, 1, 1),
+            (_, _, Some(summary)) => {
+                let class = self.slice("merge/guide/class", units, 1, 0, 1, 1);
+                self.node("Add", "merge/guide/sum", &[&class, summary])
+            }
+        };
+        self.normalize("merge/guide/whole", &sum)[0].clone()
     }
 
     /// `1 + strength · max(φ_i, φ_j)` of sources `[N, sources, 1]` and targets `[N, 1, targets]`.

@@ -61,7 +61,7 @@ impl Graph<'_> {
         let guided = tokens.guidance.as_ref();
         let norms = (rule == Merge::Ward || guided.is_some()).then(|| self.normalize("merge/tokens", tokens.rows));
         let stretch = guided.zip(norms.as_ref()).map(|(guidance, [units, _])| {
-            let phi = self.guide(guidance, units);
+            let phi = self.guide(guidance, tokens, units);
             let [sources, targets] = self.split_pairs("merge/guide", &phi, tokens);
             self.stretch(guidance.guide.strength, [&sources, &targets])
         });

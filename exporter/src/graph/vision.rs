@@ -78,7 +78,7 @@ struct Stage {
     tokens: Value,
     /// The frequency feature `[N, 1, width]`, if anything asks for it.
     summary: Option<Value>,
-    /// High-frequency energy of the tokens `[N, 1 + patches, 1]`, if merging is guided.
+    /// High-frequency energy of the tokens `[N, 1 + patches, 1]`, the class token's if there is one, if merging is guided.
     energy: Option<Value>,
 }
 
@@ -109,6 +109,9 @@ fn stage<'a>(
     let patches = reorder(graph, "ordered", patches, stored.as_ref());
     let energy = energy.map(|energy| {
         let ordered = reorder(graph, "energy/ordered", energy, stored.as_ref());
+        if embedded.class.is_none() {
+            return ordered;
+        }
         // The class token has none.
         let before = graph.ints(&[0, 1, 0, 0, 0, 0]);
         graph.node("Pad", "energy/padded", &[&ordered, &before])

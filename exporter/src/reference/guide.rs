@@ -23,17 +23,26 @@ pub fn energy(x: &Array2<f32>, [rows, columns]: [usize; 2]) -> Vec<f32> {
     unit_range((0..rows * columns).map(energy_at).collect())
 }
 
-/// φ of each token: `semantic` of its likeness to the image as a whole, the rest of its energy. `summary` is the frequency feature `[width]`,
-/// if there is one.
-pub fn guide(tokens: &Tokens, summary: Option<&Array1<f32>>, semantic: f32) -> Vec<f32> {
-    let mut whole = normalized(tokens.x.row(0));
-    if let Some(summary) = summary {
-        whole += &normalized(summary.view());
-    }
+/// φ of each token: `semantic` of its likeness to the image as a whole, the rest of its energy. The whole is what [`class`] or [`mean`] says.
+pub fn guide(tokens: &Tokens, whole: &Array1<f32>, semantic: f32) -> Vec<f32> {
     let whole = normalized(whole.view());
     let likeness = unit_range(tokens.x.axis_iter(Axis(0)).map(|x| normalized(x).dot(&whole)).collect());
     let mixed = likeness.iter().zip(&tokens.energy);
     mixed.map(|(likeness, energy)| semantic * likeness + (1.0 - semantic) * energy).collect()
+}
+
+/// The unit class token, the first one, and the unit frequency feature `[width]`, if there is one.
+pub fn class(tokens: &Tokens, summary: Option<&Array1<f32>>) -> Array1<f32> {
+    let class = normalized(tokens.x.row(0));
+    match summary {
+        Some(summary) => class + normalized(summary.view()),
+        None => class,
+    }
+}
+
+/// The sum of all patches, for towers without a class token: its direction is that of their mean.
+pub fn mean(tokens: &Tokens) -> Array1<f32> {
+    Array1::from_vec(tokens.sizes.clone()).dot(&tokens.x)
 }
 
 /// Values scaled to 0..1; equal ones become 0.
@@ -72,9 +81,13 @@ mod tests {
     fn tokens_like_the_whole_score_high() {
         let tokens =
             Tokens { x: array![[1.0, 0.0], [0.0, 1.0], [0.7, 0.7]], sizes: vec![1.0; 3], energy: vec![0.0, 1.0, 0.5] };
-        let semantic = guide(&tokens, Some(&array![5.0, 0.0]), 1.0);
+        let semantic = guide(&tokens, &class(&tokens, Some(&array![5.0, 0.0])), 1.0);
         assert_eq!((semantic[0], semantic[1]), (1.0, 0.0));
-        let mixed = guide(&tokens, None, 0.5);
+        let mixed = guide(&tokens, &class(&tokens, None), 0.5);
         assert!((mixed[0] - 0.5).abs() < 1e-6 && (mixed[1] - 0.5).abs() < 1e-6);
+        let merged = Tokens { sizes: vec![1.0, 5.0, 2.0], ..tokens };
+        let mean = mean(&merged);
+        assert!((mean[0] - 2.4).abs() < 1e-6 && (mean[1] - 6.4).abs() < 1e-6);
+        assert_eq!(guide(&merged, &mean, 1.0)[0], 0.0);
     }
 }

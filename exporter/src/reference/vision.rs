@@ -6,7 +6,7 @@ use super::attention::Mask;
 use super::block::{Mixing, Mlp, Shape};
 use super::embed::embed;
 use super::frequency;
-use super::guide::{energy, guide};
+use super::guide::{self, energy};
 use super::head::read_out;
 use super::layer::{Norm, normalized, read2};
 use super::merge::{Kind, Merging, Rule, Stretch, Tokens, merge};
@@ -52,7 +52,11 @@ pub fn vision(source: &dyn Source, merging: Option<Merging>, images: &[Array3<f3
             if let Some(Merging { rule, guide: by, .. }) = merging
                 && count > 0
             {
-                let phi = guide(tokens, summaries.get(image), by.semantic);
+                let whole = match config.class_tokens() {
+                    0 => guide::mean(tokens),
+                    _ => guide::class(tokens, summaries.get(image)),
+                };
+                let phi = guide::guide(tokens, &whole, by.semantic);
                 let stretch = (by.strength > 0.0).then_some(Stretch { phi: &phi, strength: by.strength });
                 let kind = Kind { rule, heads: config.heads, class_tokens: config.class_tokens() };
                 *tokens = merge(kind, count, tokens, &keys, stretch);

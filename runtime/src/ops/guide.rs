@@ -13,6 +13,14 @@ pub(crate) struct Guide<'g> {
     pub energies: &'g mut [f32],
 }
 
+/// What a tower says of the image as a whole.
+pub(crate) enum Whole<'w> {
+    /// The class token, the first row, and the frequency feature `[width]`, if there is one.
+    Class(Option<&'w [f32]>),
+    /// The mean of the tokens, each weighed by how many patches it stands for, `[count]`.
+    Mean(&'w [f32]),
+}
+
 /// High-frequency energy `‖x − 3×3 mean of x‖²` of each token of a grid, scaled to 0..1; the mean leaves out what is outside of the grid.
 ///
 /// `rows` are `[H·W, padded(width)]` in raster order, `difference` is work space of `[padded(width)]`, `energies` is `[H·W]`.
@@ -48,21 +56,33 @@ pub(crate) fn energies(
 
 /// `φ = semantic · ⟨x̂, ĉ⟩ + (1 − semantic) · e` of each token, the inner products scaled to 0..1.
 ///
-/// `rows` are `[count, padded(width)]`, the class token first. `ĉ` is the unit class token, or if there is a frequency feature
-/// `[width]` the sum of both at unit length. `summary` is work space of `[padded(width)]`; `energies` and `phi` are `[count]`.
+/// `rows` are `[count, padded(width)]`, the class token first, if there is one. `ĉ` is the unit class token, or if there is a frequency
+/// feature the sum of both at unit length; or the mean at unit length. `summary` is work space of `[padded(width)]`; `energies` and `phi`
+/// are `[count]`.
 pub(crate) fn phi(
     kernels: &Kernels,
     rows: &[f32],
     width: usize,
-    frequency: Option<&[f32]>,
+    whole: Whole<'_>,
     (semantic, energies): (f32, &[f32]),
     summary: &mut [f32],
     phi: &mut [f32],
 ) {
     let summary = summary.part_mut(..width);
-    kernels.normalize(rows.part(..width), summary);
-    if let Some(frequency) = frequency {
-        kernels.scaled_add(summary, 1.0 / kernels.norm(frequency.part(..width)).max(1e-12), frequency.part(..width));
+    match whole {
+        Whole::Class(frequency) => {
+            kernels.normalize(rows.part(..width), summary);
+            if let Some(frequency) = frequency.map(|frequency| frequency.part(..width)) {
+                kernels.scaled_add(summary, 1.0 / kernels.norm(frequency).max(1e-12), frequency);
+            }
+        }
+        Whole::Mean(sizes) => {
+            let count = sizes.iter().sum::<f32>();
+            summary.fill(0.0);
+            for (row, size) in rows.pieces(padded(width)).zip(sizes) {
+                kernels.scaled_add(summary, size / count, row.part(..width));
+            }
+        }
     }
     let length = kernels.norm(summary).max(1e-12);
     for (phi, row) in phi.iter_mut().zip(rows.pieces(padded(width))) {
@@ -115,7 +135,8 @@ mod tests {
             for frequency in [None, Some(&[5.0, 0.0][..])] {
                 let mut phi = |semantic| {
                     let energies = (semantic, &[0.0, 1.0, 0.5][..]);
-                    phi(&kernels, rows.as_flattened(), 2, frequency, energies, &mut [f32::NAN; 16], &mut found);
+                    let whole = Whole::Class(frequency);
+                    phi(&kernels, rows.as_flattened(), 2, whole, energies, &mut [f32::NAN; 16], &mut found);
                     found
                 };
                 let semantic = phi(1.0);
@@ -125,11 +146,24 @@ mod tests {
             }
             let mut towards = |frequency: &[f32]| {
                 let energies = (1.0, &[0.0; 3][..]);
-                phi(&kernels, rows.as_flattened(), 2, Some(frequency), energies, &mut [f32::NAN; 16], &mut found);
+                let whole = Whole::Class(Some(frequency));
+                phi(&kernels, rows.as_flattened(), 2, whole, energies, &mut [f32::NAN; 16], &mut found);
                 found
             };
             // Halfway between both domains' directions the third token is the most alike.
             assert_eq!(towards(&[0.0, 0.1])[2], 1.0);
+        }
+    }
+
+    #[test]
+    fn without_a_class_token_the_mean_of_all_patches_is_the_summary() {
+        let rows = rows([[3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]);
+        let mut found = [f32::NAN; 3];
+        for kernels in Kernels::available() {
+            // 3 of the first, 2 of the second and 9 of the third: the sum is [0, 2].
+            let (whole, energies) = (Whole::Mean(&[3.0, 2.0, 9.0]), (1.0, &[0.0; 3][..]));
+            phi(&kernels, rows.as_flattened(), 2, whole, energies, &mut [f32::NAN; 16], &mut found);
+            assert_eq!(found, [0.0, 1.0, 0.0]);
         }
     }
 }

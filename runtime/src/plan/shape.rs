@@ -137,7 +137,7 @@ impl VisionShape {
         if self.embedding == 0 || self.unprojected && self.embedding != self.width {
             return invalid("edgelip.embedding");
         }
-        if !self.pooling.reads_class() && (self.frequency_blocks > 0 || self.guided) {
+        if !self.pooling.reads_class() && self.frequency_blocks > 0 {
             return invalid("edgelip.pooling");
         }
         if !self.stem.is_empty() {

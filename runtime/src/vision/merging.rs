@@ -73,19 +73,20 @@ impl Vision<'_> {
         }
         let (shape, kernels, order) = (self.plan.shape(), &self.transformer.kernels, &self.order);
         let (count, width) = (shape.patches(), padded(shape.width));
+        let class = shape.class_tokens();
         if self.plan.guided() {
             let in_raster = carried.phi.part_mut(..count);
             let grid = shape.grid();
-            guide::energies(kernels, buffers.tokens.part(width..), shape.width, grid, buffers.query, in_raster);
-            carried.energies.put(0, 0.0);
-            for (position, energy) in carried.energies.part_mut(1..=count).iter_mut().enumerate() {
+            guide::energies(kernels, buffers.tokens.part(class * width..), shape.width, grid, buffers.query, in_raster);
+            carried.energies.part_mut(..class).fill(0.0);
+            for (position, energy) in carried.energies.part_mut(class..class + count).iter_mut().enumerate() {
                 *energy = in_raster.at(order.patch(position));
             }
             parallel.finished(Step::Guide);
         }
         if !order.is_raster() {
-            let (class, patches) = buffers.tokens.cut(width);
-            let (to_class, to_patches) = buffers.rows.cut_mut(width);
+            let (class, patches) = buffers.tokens.cut(class * width);
+            let (to_class, to_patches) = buffers.rows.cut_mut(class.len());
             to_class.copy_from(class);
             for (position, row) in to_patches.pieces_mut(width).enumerate().take(count) {
                 let patch = order.patch(position);
@@ -96,7 +97,7 @@ impl Vision<'_> {
     }
 
     /// Merges a block's tokens, between its attention and its MLP. A guide looks at the class token and the frequency `feature`
-    /// `[padded(width)]`, if the tower has one.
+    /// `[padded(width)]`, if the tower has one, or without a class token at the mean of all tokens.
     pub(super) fn merge(
         &self,
         buffers: &mut Buffers<'_>,
@@ -109,10 +110,13 @@ impl Vision<'_> {
         let (count, width) = (block.tokens, padded(shape.width));
         let guide = self.guide.filter(|_| cfg!(feature = "mlip"));
         if let Some(by) = guide {
-            let feature = self.feature.as_ref().map(|_| feature);
+            let whole = match shape.class_tokens() {
+                0 => guide::Whole::Mean(carried.sizes.part(..count)),
+                _ => guide::Whole::Class(self.feature.as_ref().map(|_| feature)),
+            };
             let energies = (by.semantic, carried.energies.part(..count));
             let phi = carried.phi.part_mut(..count);
-            guide::phi(kernels, buffers.tokens, shape.width, feature, energies, buffers.query, phi);
+            guide::phi(kernels, buffers.tokens, shape.width, whole, energies, buffers.query, phi);
             parallel.finished(Step::Guide);
         }
         let tokens = merge::Tokens {
