@@ -173,11 +173,8 @@ def unmerged(checks, arguments, checkpoint: Path, precision: str, images: list[P
     engine = onnx(text, {"input_ids": given, "attention_mask": mask}, "text_embeds")
     checks.near(f"{name}: text, onnxruntime – transformers", engine, golden["text"], least, least)
 
-    ran = binaries.must([edgelip, "classify", *images, "--model", vision, "--top", len(TEXTS), "--json"])
-    scores = np.empty_like(golden["scores"])
-    for row, report in zip(scores, json.loads(ran.out)):
-        for entry in report["labels"]:
-            row[int(entry["label"].split()[1])] = entry["score"]
+    ran = binaries.scores(edgelip, vision, images, len(TEXTS))
+    scores = np.array([[of[f"label {i}"] for i in range(len(TEXTS))] for of in ran])
     off = np.abs(scores - golden["scores"]).max()
     checks.check(f"{name}: scores, runtime – transformers", off < SCORES[precision], f"max |Δ| {off:.1e}")
 

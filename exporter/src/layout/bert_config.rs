@@ -108,7 +108,7 @@ pub(super) fn tower(config: &Fields, pooling: TextPooling) -> Result<TextConfig,
     if activation != "gelu" {
         return Err(config.error(keys.activation, format!("activation `{activation}` is not supported; `gelu` is")));
     }
-    let norm_eps = norm_eps(config, 1e-12)?;
+    let norm_eps = norm_eps(config, "layer_norm_eps", 1e-12)?;
     Ok(TextConfig {
         context: config.size("max_position_embeddings", 512)?,
         vocabulary: config.size("vocab_size", 30522)?,

@@ -108,7 +108,7 @@ pub(super) fn tower(config: &Fields, defaults: Defaults) -> Result<VisionConfig,
         blocks: blocks(config)?,
         mlp: config.size("intermediate_size", 3072)?,
         activation: activation(config, defaults.activation)?,
-        norm_eps: norm_eps(config, defaults.norm_eps)?,
+        norm_eps: norm_eps(config, "layer_norm_eps", defaults.norm_eps)?,
         stem: Vec::new(),
         frequency_blocks: 0,
         readout: Readout::Spatial,
@@ -149,7 +149,7 @@ fn text(config: &Fields) -> Result<TextConfig, Error> {
         blocks: blocks(config)?,
         mlp: config.size("intermediate_size", 2048)?,
         activation: activation(config, "quick_gelu")?,
-        norm_eps: norm_eps(config, 1e-5)?,
+        norm_eps: norm_eps(config, "layer_norm_eps", 1e-5)?,
         norm: NormPlace::Pre,
         eot,
         pooling,
@@ -196,10 +196,10 @@ pub(super) fn activation(config: &Fields, default: &str) -> Result<Activation, E
 }
 
 /// What is added to the variance in LayerNorms.
-pub(super) fn norm_eps(config: &Fields, default: f64) -> Result<f32, Error> {
-    let eps = config.number("layer_norm_eps", default)?;
+pub(super) fn norm_eps(config: &Fields, key: &str, default: f64) -> Result<f32, Error> {
+    let eps = config.number(key, default)?;
     if eps > 0.0 && eps < 1.0 {
         return Ok(eps as f32);
     }
-    Err(config.error("layer_norm_eps", format!("{eps} is not between 0 and 1")))
+    Err(config.error(key, format!("{eps} is not between 0 and 1")))
 }

@@ -68,11 +68,7 @@ fn norm_eps(tower: &Fields) -> Result<f32, Error> {
     if let Some(other) = config.keys().find(|key| *key != "eps") {
         return Err(config.error(other, "is not supported; `eps` is"));
     }
-    let eps = config.number("eps", NORM_EPS.into())?;
-    match eps > 0.0 && eps < 1.0 {
-        true => Ok(eps as f32),
-        false => Err(config.error("eps", format!("{eps} is not between 0 and 1"))),
-    }
+    clip_config::norm_eps(&config, "eps", NORM_EPS.into())
 }
 
 /// `vision_cfg` of `model_cfg`.

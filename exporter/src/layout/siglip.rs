@@ -126,7 +126,7 @@ fn text(config: &Fields) -> Result<(TextConfig, usize), Error> {
         blocks: blocks(config)?,
         mlp: config.size("intermediate_size", 3072)?,
         activation: activation(config, ACTIVATION)?,
-        norm_eps: norm_eps(config, EPS)?,
+        norm_eps: norm_eps(config, "layer_norm_eps", EPS)?,
         norm: NormPlace::Pre,
         eot: 1,
         // The tokenizer says what is padded with what.
