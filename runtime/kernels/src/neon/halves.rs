@@ -1,7 +1,7 @@
 use core::arch::aarch64::*;
 use core::arch::asm;
 
-use super::vector::{Neon, Quarters};
+use super::vector::{self, Neon, Quarters};
 use crate::simd::Half;
 
 /// Half-precision arithmetic of Armv8.2 (Cortex-A55, A75, A76 and later). A value proves that this CPU has it.
@@ -85,14 +85,7 @@ impl Half<Neon> for Halves {
     #[inline(always)]
     fn widen(self, v: Self::V) -> Quarters<float32x4_t> {
         // SAFETY: `self` proves the instructions.
-        unsafe {
-            Quarters(
-                vcvt_f32_f16(vget_low_f16(v.0)),
-                vcvt_high_f32_f16(v.0),
-                vcvt_f32_f16(vget_low_f16(v.1)),
-                vcvt_high_f32_f16(v.1),
-            )
-        }
+        unsafe { vector::widen(v.0, v.1) }
     }
 
     #[inline(always)]

@@ -95,7 +95,7 @@ impl Simd for Neon {
         // SAFETY: `self` proves the instructions, and sixteen halves are there.
         unsafe {
             let (low, high) = (vld1q_u16(from.as_ptr()), vld1q_u16(from.as_ptr().add(8)));
-            Quarters(widen_low(low), widen_high(low), widen_low(high), widen_high(high))
+            widen(vreinterpretq_f16_u16(low), vreinterpretq_f16_u16(high))
         }
     }
 
@@ -283,28 +283,16 @@ fn whole(x: float32x4_t) -> int16x8_t {
     vreinterpretq_s16_s32(vcvtnq_s32_f32(x))
 }
 
-/// The lower four halves as floats. Rust has no stable intrinsic for it.
+/// Sixteen halves as floats.
 #[inline]
 #[target_feature(enable = "neon")]
-fn widen_low(halves: uint16x8_t) -> float32x4_t {
-    let floats;
-    // SAFETY: the instruction is part of NEON, and reads and writes these registers only.
-    unsafe {
-        asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) floats, in(vreg) halves, options(pure, nomem, nostack, preserves_flags));
-    }
-    floats
-}
-
-/// The upper four halves as floats.
-#[inline]
-#[target_feature(enable = "neon")]
-fn widen_high(halves: uint16x8_t) -> float32x4_t {
-    let floats;
-    // SAFETY: the instruction is part of NEON, and reads and writes these registers only.
-    unsafe {
-        asm!("fcvtl2 {0:v}.4s, {1:v}.8h", out(vreg) floats, in(vreg) halves, options(pure, nomem, nostack, preserves_flags));
-    }
-    floats
+pub fn widen(low: float16x8_t, high: float16x8_t) -> Quarters<float32x4_t> {
+    Quarters(
+        vcvt_f32_f16(vget_low_f16(low)),
+        vcvt_high_f32_f16(low),
+        vcvt_f32_f16(vget_low_f16(high)),
+        vcvt_high_f32_f16(high),
+    )
 }
 
 #[inline]
