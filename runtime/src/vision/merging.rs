@@ -4,7 +4,6 @@ use edgelip_kernels::{Parallel, Part, Rows, Step, math, padded};
 
 use super::Vision;
 use crate::Error;
-use crate::model::Precision;
 use crate::ops::{guide, merge};
 use crate::plan::{self, Block};
 use crate::scratch::Arena;
@@ -131,7 +130,7 @@ impl Vision<'_> {
                 energies: carried.energies.part_mut(..count),
             }),
             count,
-            roughly: self.precision == Precision::I8,
+            roughly: cfg!(feature = "rough"),
             patches: carried.patches.as_deref_mut(),
         };
         merge::merge(kernels, self.plan.merge(), shape, tokens, block.merged, buffers.kernel, parallel)?;
