@@ -2,7 +2,7 @@ use core::arch::aarch64::*;
 use core::arch::asm;
 
 use super::matrix;
-use super::vector::Quarters;
+use super::vector::{Quarters, next_registers};
 use crate::simd::integer::{self, IntegerTile};
 use crate::simd::{Integer, Simd};
 
@@ -40,23 +40,13 @@ impl<const MATRIX: bool> Integer for Dots<MATRIX> {
         Quarters(zero, zero, zero, zero)
     }
 
-    /// One instruction, which also steps on; the compiler would take three.
     #[inline(always)]
     unsafe fn next(self, at: &mut *const i8) -> Self::Weights {
-        let (a, b, c, d);
-        // SAFETY: `self` proves the instruction, which reads the 64 bytes that the caller promised.
+        // SAFETY: `self` proves the instructions, and the caller promised 64 bytes.
         unsafe {
-            asm!(
-                "ld1 {{v28.16b, v29.16b, v30.16b, v31.16b}}, [{at}], #64",
-                at = inout(reg) *at,
-                out("v28") a,
-                out("v29") b,
-                out("v30") c,
-                out("v31") d,
-                options(readonly, nostack, preserves_flags),
-            );
+            let Quarters(a, b, c, d) = next_registers(at);
+            Quarters(vreinterpretq_s8_u8(a), vreinterpretq_s8_u8(b), vreinterpretq_s8_u8(c), vreinterpretq_s8_u8(d))
         }
-        Quarters(a, b, c, d)
     }
 
     #[inline(always)]

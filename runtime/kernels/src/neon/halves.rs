@@ -42,23 +42,16 @@ impl Half<Neon> for Halves {
         unsafe { Pair(vreinterpretq_f16_u16(vld1q_u16(from)), vreinterpretq_f16_u16(vld1q_u16(from.add(8)))) }
     }
 
-    /// One instruction, which also steps on; the compiler would take three.
     #[inline(always)]
     unsafe fn next_two(self, at: &mut *const u16) -> [Self::V; 2] {
-        let (a, b, c, d);
-        // SAFETY: `self` proves the instruction, which reads the 32 halves that the caller promised.
+        // SAFETY: `self` proves the instructions, and the caller promised 32 halves.
         unsafe {
-            asm!(
-                "ld1 {{v28.8h, v29.8h, v30.8h, v31.8h}}, [{at}], #64",
-                at = inout(reg) *at,
-                out("v28") a,
-                out("v29") b,
-                out("v30") c,
-                out("v31") d,
-                options(readonly, nostack, preserves_flags),
-            );
+            let Quarters(a, b, c, d) = vector::next_registers(at);
+            [
+                Pair(vreinterpretq_f16_u8(a), vreinterpretq_f16_u8(b)),
+                Pair(vreinterpretq_f16_u8(c), vreinterpretq_f16_u8(d)),
+            ]
         }
-        [Pair(a, b), Pair(c, d)]
     }
 
     #[inline(always)]

@@ -71,23 +71,13 @@ impl Simd for Neon {
         v
     }
 
-    /// One instruction, which also steps on; the compiler would take three.
     #[inline(always)]
     unsafe fn next(self, at: &mut *const f32) -> Self::V {
-        let (a, b, c, d);
-        // SAFETY: `self` proves the instruction, which reads the sixteen floats that the caller promised.
+        // SAFETY: `self` proves the instructions, and the caller promised sixteen floats.
         unsafe {
-            asm!(
-                "ld1 {{v28.4s, v29.4s, v30.4s, v31.4s}}, [{at}], #64",
-                at = inout(reg) *at,
-                out("v28") a,
-                out("v29") b,
-                out("v30") c,
-                out("v31") d,
-                options(readonly, nostack, preserves_flags),
-            );
+            let Quarters(a, b, c, d) = next_registers(at);
+            Quarters(vreinterpretq_f32_u8(a), vreinterpretq_f32_u8(b), vreinterpretq_f32_u8(c), vreinterpretq_f32_u8(d))
         }
-        Quarters(a, b, c, d)
     }
 
     #[inline(always)]
@@ -281,6 +271,28 @@ fn shift_into_exponent(x: float32x4_t) -> float32x4_t {
 #[target_feature(enable = "neon")]
 fn whole(x: float32x4_t) -> int16x8_t {
     vreinterpretq_s16_s32(vcvtnq_s32_f32(x))
+}
+
+/// Loads four registers and steps on to what lies behind them: one instruction, where the compiler would take three.
+///
+/// # Safety
+/// The 64 bytes are there.
+#[inline(always)]
+pub unsafe fn next_registers<T>(at: &mut *const T) -> Quarters<uint8x16_t> {
+    let (a, b, c, d);
+    // SAFETY: the instruction is part of NEON, and reads what the caller promised.
+    unsafe {
+        asm!(
+            "ld1 {{v28.16b, v29.16b, v30.16b, v31.16b}}, [{at}], #64",
+            at = inout(reg) *at,
+            out("v28") a,
+            out("v29") b,
+            out("v30") c,
+            out("v31") d,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    Quarters(a, b, c, d)
 }
 
 /// Sixteen halves as floats.
