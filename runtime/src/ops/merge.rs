@@ -30,7 +30,7 @@ pub(crate) struct Tokens<'t> {
     pub guide: Option<Guide<'t>>,
     /// How many tokens there are.
     pub count: usize,
-    /// Whether the search for pairs may begin with a rough look at all of them.
+    /// Whether the search for pairs may begin with a rough look at all of them, where that pays. Tests hold it against an exact one.
     pub roughly: bool,
     /// For each patch the position of its token, if somebody wants to know.
     pub patches: Option<&'t mut [u16]>,

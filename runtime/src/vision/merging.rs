@@ -130,7 +130,7 @@ impl Vision<'_> {
                 energies: carried.energies.part_mut(..count),
             }),
             count,
-            roughly: cfg!(feature = "rough"),
+            roughly: true,
             patches: carried.patches.as_deref_mut(),
         };
         merge::merge(kernels, self.plan.merge(), shape, tokens, block.merged, buffers.kernel, parallel)?;

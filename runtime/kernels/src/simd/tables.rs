@@ -192,11 +192,10 @@ macro_rules! table {
                 filter_line,
                 add_line,
             };
-            let halves = match <$half as Half<$vector>>::ROWS {
-                0 => None,
-                rows => Some(Narrowing { rows, row: narrow }),
-            };
-            Table { halves, single: Some(&SINGLE), ..SINGLE }
+            match <$half as Half<$vector>>::ROWS {
+                0 => SINGLE,
+                rows => Table { halves: Some(Narrowing { rows, row: narrow }), single: Some(&SINGLE), ..SINGLE },
+            }
         };
     };
 }
