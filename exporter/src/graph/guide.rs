@@ -42,17 +42,15 @@ impl Graph<'_> {
 
     /// What the tower says of the image, `[N, 1, width]` at unit length: the class token with the summary, or the mean of all patches.
     fn whole(&mut self, summary: Option<&Value>, tokens: &Tokens<'_>, units: &Value) -> Value {
-        let sum = match (tokens.class_tokens, tokens.sizes, summary) {
-            (0, None, _) => self.reduce("ReduceMean", "merge/guide/mean", tokens.rows, 1),
-            (0, Some(sizes), _) => {
-                let weights = self.transpose("merge/guide/weights", sizes, &[0, 2, 1]);
-                self.node("MatMul", "merge/guide/weighted", &[&weights, tokens.rows])
-            }
-            (_, _, None) => return self.slice("merge/guide/class", units, 1, 0, 1, 1),
-            (_, _, Some(summary)) => {
-                let class = self.slice("merge/guide/class", units, 1, 0, 1, 1);
-                self.node("Add", "merge/guide/sum", &[&class, summary])
-            }
+        let sum = if tokens.class_tokens > 0 {
+            let class = self.slice("merge/guide/class", units, 1, 0, 1, 1);
+            let Some(summary) = summary else { return class };
+            self.node("Add", "merge/guide/sum", &[&class, summary])
+        } else if let Some(sizes) = tokens.sizes {
+            let weights = self.transpose("merge/guide/weights", sizes, &[0, 2, 1]);
+            self.node("MatMul", "merge/guide/weighted", &[&weights, tokens.rows])
+        } else {
+            self.reduce("ReduceMean", "merge/guide/mean", tokens.rows, 1)
         };
         self.normalize("merge/guide/whole", &sum)[0].clone()
     }
